@@ -1,0 +1,117 @@
+package wire
+
+import (
+	"crypto/ed25519"
+	"fmt"
+)
+
+// MessageKind names what a signed message of lane A says; it is part of what is signed.
+type MessageKind string
+
+// The kinds of lane A messages.
+const (
+	// MsgConsent introduces a tuple: PUT /v1/consents/{consent}.
+	MsgConsent MessageKind = "consent"
+	// MsgWithdrawal ends a consent: PUT /v1/consents/{consent}/withdrawal.
+	MsgWithdrawal MessageKind = "withdrawal"
+	// MsgErasure asks for erasure of all that was sent under a consent, which goes on:
+	// PUT /v1/erasures/{id}.
+	MsgErasure MessageKind = "erasure"
+)
+
+// Consent is the statement that a consent was given, as far as the controller needs to know it.
+type Consent struct {
+	Consent       UUID   `cbor:"1,keyasint"`
+	Controller    string `cbor:"2,keyasint"`
+	Category      string `cbor:"3,keyasint"`
+	Purpose       string `cbor:"4,keyasint"`
+	PolicyVersion uint   `cbor:"5,keyasint"`
+	Subtree       Hash   `cbor:"6,keyasint"`
+	Notice        Hash   `cbor:"7,keyasint"`
+	Lang          string `cbor:"8,keyasint"`
+	Time          int64  `cbor:"9,keyasint"`  // unix seconds
+	Expiry        int64  `cbor:"10,keyasint"` // unix seconds
+}
+
+// Withdrawal is the statement that a consent ended. It says all that a receiver needs that has never heard
+// of the consent before.
+type Withdrawal struct {
+	Consent    UUID   `cbor:"1,keyasint"`
+	Controller string `cbor:"2,keyasint"`
+	Time       int64  `cbor:"3,keyasint"` // unix seconds
+	Clear      bool   `cbor:"4,keyasint"` // erase what was sent
+}
+
+// Erasure asks to erase what was sent under a consent up to Time.
+type Erasure struct {
+	ID         UUID   `cbor:"1,keyasint"`
+	Consent    UUID   `cbor:"2,keyasint"`
+	Controller string `cbor:"3,keyasint"`
+	Time       int64  `cbor:"4,keyasint"` // unix seconds
+}
+
+// Signed is a lane A message as it travels: the payload's bytes, the tuple's public key, and its
+// Ed25519 signature over "scruple/" kind "/1\n" and the payload.
+type Signed struct {
+	Kind      MessageKind `cbor:"1,keyasint"`
+	Payload   []byte      `cbor:"2,keyasint"`
+	Key       []byte      `cbor:"3,keyasint"`
+	Signature []byte      `cbor:"4,keyasint"`
+}
+
+func signedBytes(kind MessageKind, payload []byte) []byte {
+	return append([]byte("scruple/"+string(kind)+"/1\n"), payload...)
+}
+
+// Sign encodes and signs message, which must be a Consent, Withdrawal or Erasure.
+func Sign(key ed25519.PrivateKey, message any) ([]byte, error) {
+	var kind MessageKind
+	switch message.(type) {
+	case Consent:
+		kind = MsgConsent
+	case Withdrawal:
+		kind = MsgWithdrawal
+	case Erasure:
+		kind = MsgErasure
+	default:
+		return nil, fmt.Errorf("sign: %w: kind", ErrMalformed)
+	}
+	payload, err := Marshal(message)
+	if err != nil {
+		return nil, fmt.Errorf("sign %s: %w", kind, err)
+	}
+	return Marshal(Signed{
+		Kind: kind, Payload: payload,
+		Key:       key.Public().(ed25519.PublicKey),
+		Signature: ed25519.Sign(key, signedBytes(kind, payload)),
+	})
+}
+
+// Open checks the signature of a lane A message of the wanted type and returns it with the key that signed.
+// It returns ErrMalformed when the bytes are no such message or the signature does not fit.
+func Open[T Consent | Withdrawal | Erasure](b []byte) (T, ed25519.PublicKey, error) {
+	var (
+		message, zero T
+		s             Signed
+		kind          MessageKind
+	)
+	switch any(message).(type) {
+	case Consent:
+		kind = MsgConsent
+	case Withdrawal:
+		kind = MsgWithdrawal
+	case Erasure:
+		kind = MsgErasure
+	}
+	if err := Unmarshal(b, &s); err != nil {
+		return zero, nil, fmt.Errorf("%s message: %w", kind, err)
+	}
+	if s.Kind != kind || len(s.Key) != ed25519.PublicKeySize ||
+		!ed25519.Verify(s.Key, signedBytes(kind, s.Payload), s.Signature) {
+		return zero, nil, fmt.Errorf("%s message: %w: signature", kind, ErrMalformed)
+	}
+	if err := Unmarshal(s.Payload, &message); err != nil {
+		return zero, nil, fmt.Errorf("%s message: %w", kind, err)
+	}
+	return message, s.Key, nil
+}
