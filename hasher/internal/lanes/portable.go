@@ -1,0 +1,85 @@
+package lanes
+
+import (
+	"encoding"
+	"encoding/binary"
+	"hash"
+	"sync"
+
+	"github.com/minio/sha256-simd"
+)
+
+// The portable backend runs on minio/sha256-simd, one message after the other,
+// from the saved states: two compressions for a short message instead of four.
+
+// magic opens the serialised form of a SHA-256 state: then come the eight words,
+// the 64 bytes of a partial block and the length so far, all big-endian.
+const (
+	magic     = "sha\x03"
+	stateSize = len(magic) + 32 + sha256.BlockSize + 8
+)
+
+type hasher interface {
+	hash.Hash
+	encoding.BinaryUnmarshaler
+}
+
+// engine is what one goroutine needs; engines are reused, and hold no key
+// meanwhile.
+type engine struct {
+	h            hasher
+	inner, outer [stateSize]byte
+	sum          [sha256.Size]byte
+}
+
+var engines = sync.Pool{New: func() any { return &engine{h: sha256.New().(hasher)} }}
+
+var zeroBlock [sha256.BlockSize - 1]byte
+
+// release overwrites key and message before the engine goes back.
+func (e *engine) release() {
+	clear(e.inner[:])
+	clear(e.outer[:])
+	clear(e.sum[:])
+	e.h.Reset()
+	e.h.Write(zeroBlock[:])
+	e.h.Reset()
+	engines.Put(e)
+}
+
+func (e *engine) key(h *HMAC) {
+	putState(&e.inner, &h.inner)
+	putState(&e.outer, &h.outer)
+}
+
+func putState(dst *[stateSize]byte, s *[8]uint32) {
+	copy(dst[:], magic)
+	for i, w := range s {
+		binary.BigEndian.PutUint32(dst[len(magic)+4*i:], w)
+	}
+	binary.BigEndian.PutUint64(dst[stateSize-8:], sha256.BlockSize)
+}
+
+func (e *engine) restore(s *[stateSize]byte) {
+	if err := e.h.UnmarshalBinary(s[:]); err != nil {
+		panic("lanes: SHA-256 state does not restore: " + err.Error())
+	}
+}
+
+func (e *engine) hmac(dst, msg []byte) {
+	e.restore(&e.inner)
+	e.h.Write(msg)
+	sum := e.h.Sum(e.sum[:0])
+	e.restore(&e.outer)
+	e.h.Write(sum)
+	copy(dst, e.h.Sum(e.sum[:0])[:Size])
+}
+
+func portableHMAC(h *HMAC, dst, data []byte, offs []uint32) {
+	e := engines.Get().(*engine)
+	defer e.release()
+	e.key(h)
+	for i := range len(offs) - 1 {
+		e.hmac(dst[i*Size:(i+1)*Size], data[offs[i]:offs[i+1]])
+	}
+}
