@@ -34,10 +34,14 @@ type Batch struct {
 // BatchVersion is the schema version of Batch.
 const BatchVersion = 1
 
-// EncodeReport returns the deterministic encoding that the spool stores.
+// EncodeReport returns the deterministic encoding that the spool stores. It returns ErrMalformed for a report
+// that the schema does not have.
 func EncodeReport(r Report) ([]byte, error) {
+	if !r.Consent.valid() {
+		return nil, fmt.Errorf("report: %w: consent", ErrMalformed)
+	}
 	if err := r.Item.check(); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("report: %w", err)
 	}
 	return Marshal(r)
 }
@@ -48,17 +52,24 @@ func DecodeReport(b []byte) (Report, error) {
 	if err := Unmarshal(b, &r); err != nil {
 		return Report{}, fmt.Errorf("report: %w", err)
 	}
+	if !r.Consent.valid() {
+		return Report{}, fmt.Errorf("report: %w: consent", ErrMalformed)
+	}
 	if err := r.Item.normalise(); err != nil {
 		return Report{}, fmt.Errorf("report: %w", err)
 	}
 	return r, nil
 }
 
-// EncodeBatch returns the deterministic encoding, not yet compressed.
+// EncodeBatch returns the deterministic encoding, not yet compressed. It returns ErrMalformed for a batch that
+// DecodeBatch would refuse.
 func EncodeBatch(b Batch) ([]byte, error) {
+	if err := b.check(); err != nil {
+		return nil, err
+	}
 	for i := range b.Items {
 		if err := b.Items[i].check(); err != nil {
-			return nil, fmt.Errorf("item %d: %w", i, err)
+			return nil, fmt.Errorf("batch item %d: %w", i, err)
 		}
 	}
 	return Marshal(b)
@@ -70,13 +81,8 @@ func DecodeBatch(plain []byte) (Batch, error) {
 	if err := Unmarshal(plain, &b); err != nil {
 		return Batch{}, fmt.Errorf("batch: %w", err)
 	}
-	switch {
-	case b.Version != BatchVersion:
-		return Batch{}, fmt.Errorf("batch: %w: version", ErrMalformed)
-	case !b.ID.valid() || !b.Consent.valid():
-		return Batch{}, fmt.Errorf("batch: %w: id", ErrMalformed)
-	case len(b.Items) == 0 || len(b.Items) > MaxReports:
-		return Batch{}, fmt.Errorf("batch: %w: number of items", ErrMalformed)
+	if err := b.check(); err != nil {
+		return Batch{}, err
 	}
 	for i := range b.Items {
 		if err := b.Items[i].normalise(); err != nil {
@@ -84,6 +90,18 @@ func DecodeBatch(plain []byte) (Batch, error) {
 		}
 	}
 	return b, nil
+}
+
+func (b Batch) check() error {
+	switch {
+	case b.Version != BatchVersion:
+		return fmt.Errorf("batch: %w: version", ErrMalformed)
+	case !b.ID.valid() || !b.Consent.valid():
+		return fmt.Errorf("batch: %w: id", ErrMalformed)
+	case len(b.Items) == 0 || len(b.Items) > MaxReports:
+		return fmt.Errorf("batch: %w: number of items", ErrMalformed)
+	}
+	return nil
 }
 
 // check refuses values of types that the schema does not have, before they are encoded.

@@ -17,13 +17,17 @@ const (
 	MaxReports = 4096
 	// MaxFields is the largest number of fields in a report.
 	MaxFields = 64
+	// maxElements is the largest number of CBOR data items in one message. 4,096 reports of 30 fields are 245,760
+	// keys and values. A decoded data item takes up to 60 bytes where its encoding took one, so without this
+	// a body of MaxPlain bytes could ask for a gigabyte.
+	maxElements = 1 << 18
 )
 
 // ErrMalformed says that bytes are not a message of this package's schema.
 var ErrMalformed = errors.New("malformed message")
 
 var (
-	encMode = must(cbor.CoreDetEncOptions().EncMode())
+	encMode = must(encOptions().EncMode())
 	decMode = must(cbor.DecOptions{
 		DupMapKey:         cbor.DupMapKeyEnforcedAPF,
 		IndefLength:       cbor.IndefLengthForbidden,
@@ -31,11 +35,18 @@ var (
 		ExtraReturnErrors: cbor.ExtraDecErrorUnknownField,
 		IntDec:            cbor.IntDecConvertSignedOrFail,
 		UTF8:              cbor.UTF8RejectInvalid,
-		MaxArrayElements:  1 << 17,
+		MaxArrayElements:  maxElements,
 		MaxMapPairs:       MaxFields,
 		MaxNestedLevels:   8,
 	}.DecMode())
 )
+
+// encOptions are the core deterministic ones; an empty list and a nil one have the same spelling.
+func encOptions() cbor.EncOptions {
+	o := cbor.CoreDetEncOptions()
+	o.NilContainers = cbor.NilContainerAsEmpty
+	return o
+}
 
 func must[T any](v T, err error) T {
 	if err != nil {
@@ -50,6 +61,12 @@ func Marshal(v any) ([]byte, error) { return encMode.Marshal(v) }
 // Unmarshal decodes b into v strictly, and refuses bytes that are not the deterministic encoding of what
 // they mean. The error names the kind of fault, never a value.
 func Unmarshal(b []byte, v any) error {
+	if len(b) > MaxPlain {
+		return fmt.Errorf("%w: longer than %d bytes", ErrMalformed, MaxPlain)
+	}
+	if !fewElements(b) {
+		return fmt.Errorf("%w: too many elements", ErrMalformed)
+	}
 	if err := decMode.Unmarshal(b, v); err != nil {
 		return fmt.Errorf("%w: %s", ErrMalformed, fault(err))
 	}
@@ -58,6 +75,39 @@ func Unmarshal(b []byte, v any) error {
 		return fmt.Errorf("%w: not deterministically encoded", ErrMalformed)
 	}
 	return nil
+}
+
+// fewElements reports whether b, read as CBOR, has at most maxElements data items. It looks at heads only and
+// gives up quietly where b is not well-formed: the decoder says what is wrong.
+func fewElements(b []byte) bool {
+	for n := 0; len(b) > 0; n++ {
+		if n == maxElements {
+			return false
+		}
+		major, info := b[0]>>5, b[0]&0x1f
+		b = b[1:]
+		arg, wide := uint64(info), 0
+		if info >= 24 && info <= 27 {
+			wide = 1 << (info - 24)
+		}
+		if len(b) < wide {
+			return true
+		}
+		if wide > 0 {
+			arg = 0
+			for _, c := range b[:wide] {
+				arg = arg<<8 | uint64(c)
+			}
+			b = b[wide:]
+		}
+		if major == 2 || major == 3 {
+			if arg > uint64(len(b)) {
+				return true
+			}
+			b = b[arg:]
+		}
+	}
+	return true
 }
 
 // fault names the kind of a CBOR error without the text that may hold a value.

@@ -50,6 +50,28 @@ type Erasure struct {
 	Time       int64  `cbor:"4,keyasint"` // unix seconds
 }
 
+func (c Consent) check() bool {
+	return c.Consent.valid() && c.Controller != "" && c.Category != "" && c.Purpose != "" && !c.Subtree.IsZero() &&
+		!c.Notice.IsZero() && c.Expiry > c.Time
+}
+
+func (w Withdrawal) check() bool { return w.Consent.valid() && w.Controller != "" }
+
+func (e Erasure) check() bool { return e.ID.valid() && e.Consent.valid() && e.Controller != "" }
+
+// kindOf returns the kind and whether the message is whole: nothing that both ends must know is missing.
+func kindOf(message any) (kind MessageKind, whole bool) {
+	switch m := message.(type) {
+	case Consent:
+		return MsgConsent, m.check()
+	case Withdrawal:
+		return MsgWithdrawal, m.check()
+	case Erasure:
+		return MsgErasure, m.check()
+	}
+	return "", false
+}
+
 // Signed is a lane A message as it travels: the payload's bytes, the tuple's public key, and its
 // Ed25519 signature over "scruple/" kind "/1\n" and the payload.
 type Signed struct {
@@ -63,18 +85,12 @@ func signedBytes(kind MessageKind, payload []byte) []byte {
 	return append([]byte("scruple/"+string(kind)+"/1\n"), payload...)
 }
 
-// Sign encodes and signs message, which must be a Consent, Withdrawal or Erasure.
+// Sign encodes and signs message, which must be a Consent, Withdrawal or Erasure. It returns ErrMalformed for
+// another type and for a message without its ids, hashes or names.
 func Sign(key ed25519.PrivateKey, message any) ([]byte, error) {
-	var kind MessageKind
-	switch message.(type) {
-	case Consent:
-		kind = MsgConsent
-	case Withdrawal:
-		kind = MsgWithdrawal
-	case Erasure:
-		kind = MsgErasure
-	default:
-		return nil, fmt.Errorf("sign: %w: kind", ErrMalformed)
+	kind, whole := kindOf(message)
+	if !whole {
+		return nil, fmt.Errorf("sign: %w: kind %q or a missing field", ErrMalformed, kind)
 	}
 	payload, err := Marshal(message)
 	if err != nil {
@@ -93,16 +109,8 @@ func Open[T Consent | Withdrawal | Erasure](b []byte) (T, ed25519.PublicKey, err
 	var (
 		message, zero T
 		s             Signed
-		kind          MessageKind
 	)
-	switch any(message).(type) {
-	case Consent:
-		kind = MsgConsent
-	case Withdrawal:
-		kind = MsgWithdrawal
-	case Erasure:
-		kind = MsgErasure
-	}
+	kind, _ := kindOf(zero)
 	if err := Unmarshal(b, &s); err != nil {
 		return zero, nil, fmt.Errorf("%s message: %w", kind, err)
 	}
@@ -112,6 +120,9 @@ func Open[T Consent | Withdrawal | Erasure](b []byte) (T, ed25519.PublicKey, err
 	}
 	if err := Unmarshal(s.Payload, &message); err != nil {
 		return zero, nil, fmt.Errorf("%s message: %w", kind, err)
+	}
+	if _, whole := kindOf(message); !whole {
+		return zero, nil, fmt.Errorf("%s message: %w: a missing field", kind, ErrMalformed)
 	}
 	return message, s.Key, nil
 }

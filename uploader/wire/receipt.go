@@ -1,11 +1,14 @@
 package wire
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"time"
+	"unicode"
 
 	"golang.org/x/mod/sumdb/note"
 )
@@ -44,6 +47,9 @@ var ErrReceipt = errors.New("not a receipt signed by the controller")
 
 const receiptFirstLine = "scruple/receipt/1"
 
+// MaxReceipt is the largest answer an agent reads, in bytes: a receipt is about 500, a problem smaller than 4096.
+const MaxReceipt = 16 << 10
+
 func (r Receipt) text() string {
 	return fmt.Sprintf("%s\ncontroller %s\nkind %s\nconsent %s\nbody %s\ntime %s\nerased %d\nmatches %d\n",
 		receiptFirstLine, r.Controller, r.Kind, r.Consent, r.Body, r.Time.UTC().Format(time.RFC3339), r.Erased, r.Matches)
@@ -57,6 +63,9 @@ func SignReceipt(r Receipt, key note.Signer) ([]byte, error) {
 // OpenReceipt checks the signature against the controller's verifier key and reads the receipt. It returns
 // ErrReceipt for anything else.
 func OpenReceipt(b []byte, verifierKey string) (Receipt, error) {
+	if len(b) > MaxReceipt {
+		return Receipt{}, fmt.Errorf("%w: longer than %d bytes", ErrReceipt, MaxReceipt)
+	}
 	v, err := note.NewVerifier(verifierKey)
 	if err != nil {
 		return Receipt{}, fmt.Errorf("%w: verifier key", ErrReceipt)
@@ -79,10 +88,31 @@ func OpenReceipt(b []byte, verifierKey string) (Receipt, error) {
 	r.Consent, errs[0] = ParseUUID(consent)
 	r.Body, errs[1] = ParseHash(body)
 	r.Time, errs[2] = time.Parse(time.RFC3339, when)
-	if errors.Join(errs[:]...) != nil || r.text() != n.Text {
+	if errors.Join(errs[:]...) != nil || r.text() != n.Text || r.Erased < 0 || r.Matches < 0 {
 		return Receipt{}, fmt.Errorf("%w: layout", ErrReceipt)
 	}
-	return r, nil
+	switch r.Kind {
+	case ReceiptConsent, ReceiptBatch, ReceiptWithdrawal, ReceiptErasure:
+		return r, nil
+	}
+	return Receipt{}, fmt.Errorf("%w: kind", ErrReceipt)
+}
+
+// Answers returns nil when r is the answer of this controller, of this kind, to exactly the message with
+// this SHA-256 under this consent, and otherwise an ErrReceipt that names what differs. A good signature alone says only that the
+// controller confirmed something.
+func (r Receipt) Answers(controller string, kind ReceiptKind, consent UUID, body Hash) error {
+	switch {
+	case r.Controller != controller:
+		return fmt.Errorf("%w: it names another controller", ErrReceipt)
+	case r.Kind != kind:
+		return fmt.Errorf("%w: it confirms another kind of message, not %s", ErrReceipt, kind)
+	case r.Consent != consent:
+		return fmt.Errorf("%w: it names another consent", ErrReceipt)
+	case r.Body != body:
+		return fmt.Errorf("%w: it confirms other bytes", ErrReceipt)
+	}
+	return nil
 }
 
 // ProblemType is the type member of a refusal (RFC 9457), from a closed list.
@@ -137,7 +167,39 @@ func (p Problem) Kind() ProblemType {
 	if !ok {
 		return ""
 	}
-	return ProblemType(kind)
+	switch p := ProblemType(kind); p {
+	case ProblemConsentUnknown, ProblemConsentWithdrawn, ProblemConsentExpired, ProblemPolicyMismatch, ProblemUndeclaredField,
+		ProblemWrongController, ProblemWrongEpoch, ProblemBodyDiffers, ProblemTooLarge, ProblemSlowDown, ProblemMalformed:
+		return p
+	}
+	return ""
+}
+
+// DecodeProblem reads the JSON body of a refusal (RFC 9457); unknown members are ignored, as that RFC demands. Title and
+// Detail are the other end's words: control characters are taken out and the rest is cut at 200 bytes. It
+// returns ErrMalformed for what is no problem.
+func DecodeProblem(b []byte) (Problem, error) {
+	var p Problem
+	if len(b) > MaxReceipt || json.Unmarshal(b, &p) != nil || p.Type == "" {
+		return Problem{}, fmt.Errorf("problem: %w", ErrMalformed)
+	}
+	p.Title, p.Detail = tame(p.Title), tame(p.Detail)
+	return p, nil
+}
+
+// tame makes a text of the other end fit for one line of a terminal or a log.
+func tame(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return -1
+		}
+		return r
+	}, s)
+	const most = 200
+	if len(s) > most {
+		s = strings.ToValidUTF8(s[:most], "")
+	}
+	return s
 }
 
 // Epoch describes a keyed mode epoch of the contacts category. Key is present only on the contacts tuple's own
@@ -167,8 +229,8 @@ func DecodeEpoch(b []byte) (Epoch, error) {
 // String redacts the key.
 func (e Epoch) String() string { return fmt.Sprintf("epoch %d", e.ID) }
 
-// GoString redacts the key.
-func (e Epoch) GoString() string { return e.String() }
+// Format redacts the key whatever the verb.
+func (e Epoch) Format(f fmt.State, _ rune) { io.WriteString(f, e.String()) }
 
 // MarshalJSON redacts the key.
 func (e Epoch) MarshalJSON() ([]byte, error) { return []byte(fmt.Sprintf(`{"id":%d}`, e.ID)), nil }
