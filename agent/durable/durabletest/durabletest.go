@@ -1,0 +1,105 @@
+// Package durabletest breaks durable writes on purpose, for the tests of every package that writes through
+// package durable: it stops them before a chosen step, tears a write, or fills the disk. Each test works
+// on its own folder, so that tests can run in parallel.
+package durabletest
+
+import (
+	"errors"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/scruple-agent/scruple/agent/durable/internal/fault"
+)
+
+// ErrStopped is what every step returns from the moment the simulated machine stopped.
+var ErrStopped = errors.New("simulated power cut")
+
+// Steps counts the durable steps below a folder and stops the machine at one of them.
+type Steps struct {
+	mu      sync.Mutex
+	count   int
+	stopAt  int // 0: never
+	torn    int
+	stopped bool
+	full    bool
+	failing fault.Op
+	trace   []string
+}
+
+// Watch counts the steps below dir until the test ends. Nothing fails until one of the methods says so.
+func Watch(t testing.TB, dir string) *Steps {
+	t.Helper()
+	s := &Steps{}
+	t.Cleanup(fault.Set(dir, s.hook))
+	return s
+}
+
+// StopAt stops the machine before the n-th step from now (1 is the next one): that step and all later
+// ones return ErrStopped. If the step is a write, its first torn bytes still reach the file.
+func (s *Steps) StopAt(n, torn int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.count, s.stopAt, s.torn, s.stopped, s.trace = 0, n, torn, false, nil
+}
+
+// Restart lets everything work again, as after a reboot, and counts from zero.
+func (s *Steps) Restart() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.count, s.stopAt, s.stopped, s.full, s.failing, s.trace = 0, 0, false, false, "", nil
+}
+
+// Fill makes the disk full: creating and writing return ENOSPC, all else works.
+func (s *Steps) Fill() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.full = true
+}
+
+// FailSync makes every fsync of a file return EIO, as a dying disk does.
+func (s *Steps) FailSync() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.failing = fault.Sync
+}
+
+// Count returns the number of steps since the last StopAt or Restart.
+func (s *Steps) Count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.count
+}
+
+// Stopped reports whether the step given to StopAt has been reached.
+func (s *Steps) Stopped() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stopped
+}
+
+// Trace returns the steps since the last StopAt or Restart, as "op path".
+func (s *Steps) Trace() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]string(nil), s.trace...)
+}
+
+func (s *Steps) hook(op fault.Op, path string) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.count++
+	s.trace = append(s.trace, string(op)+" "+path)
+	switch {
+	case s.stopped:
+		return 0, ErrStopped
+	case s.count == s.stopAt:
+		s.stopped = true
+		return s.torn, ErrStopped
+	case s.full && (op == fault.Create || op == fault.Write):
+		return 0, syscall.ENOSPC
+	case s.failing == op:
+		return 0, syscall.EIO
+	}
+	return 0, nil
+}
