@@ -7,6 +7,9 @@
 // and turned into the notice a person is shown (Effective.Notice), so that the text and what is
 // enforced cannot differ. The words are those of the GDPR and of W3C DPV.
 //
+// Daemons want Load, which checks the signature; tools that show or compare want Parse. A Document is
+// not changed once it is made and may be shared between goroutines.
+//
 // The package collects nothing, knows no consent and opens no file: it takes bytes.
 package policy
 
@@ -126,6 +129,8 @@ const (
 	ModeSession Mode = "session"
 	// ModeSubmitted reads nothing: the application submits.
 	ModeSubmitted Mode = "submitted"
+	// ModeConnection reads nothing and submits nothing: any connection shows it.
+	ModeConnection Mode = "connection"
 )
 
 // Collect is the declared schedule of a purpose.
@@ -140,9 +145,11 @@ type MinimiserName string
 
 // The minimisers.
 const (
-	MinimiseDevice   MinimiserName = "device"
-	MinimiseMotion   MinimiserName = "motion"
-	MinimiseSteps    MinimiserName = "steps"
+	MinimiseDevice MinimiserName = "device"
+	MinimiseMotion MinimiserName = "motion"
+	MinimiseSteps  MinimiserName = "steps"
+	// MinimiseBuckets keeps of a day's steps only in which of a few ranges the total falls.
+	MinimiseBuckets  MinimiserName = "buckets"
 	MinimiseLocation MinimiserName = "location"
 	MinimiseContacts MinimiserName = "contacts"
 	MinimiseFields   MinimiserName = "fields"
@@ -156,8 +163,11 @@ type Minimiser struct {
 	DailyCap int           // location: most reports a day
 	Window   time.Duration // motion: length of a window
 	Round    int           // steps: totals are rounded down to a multiple; 1 is exact
+	Buckets  int           // buckets: number of ranges, 2..64
 	Mode     string        // contacts: "keyed"
 	PadFrom  int           // contacts: smallest size class, a power of two
+	// FoldEmail adds a second, separately tagged digest of the gmail-style folded address (contacts).
+	FoldEmail bool
 }
 
 // Retention is how long data is kept: a duration, or an event with which it ends. Exactly one is set; endless
@@ -175,6 +185,8 @@ const (
 	UntilAccountClosed Event = "account-closed"
 	UntilItemDeleted   Event = "item-deleted"
 	UntilWithdrawn     Event = "withdrawn"
+	// UntilConnectionClosed is for SourceConnection only: nothing is kept.
+	UntilConnectionClosed Event = "connection-closed"
 )
 
 // FieldType is the type of a declared field.
@@ -211,6 +223,7 @@ type Field struct {
 	Limit     int // RuleTruncate: bytes of text kept; RuleRound: multiple
 	Required  bool
 	Immutable bool
+	Default   string // of a setting: one of Choices, "true" or "false", or an integer; empty: none
 	Label     Text
 	Fideslang string // fideslang data category key
 	DPV       string // DPV personal-data term, ours where DPV has none
@@ -236,12 +249,13 @@ type Feature struct {
 // Purpose is one purpose of a category: the switch a person sees.
 type Purpose struct {
 	ID         PurposeID
-	Text       Text // what for
-	Necessity  Text // sensitive only: why it is needed (PIPL Art. 30)
-	Effect     Text // sensitive only: what it means for the person (PIPL Art. 30)
+	Clause     string // of the guideline, where it is not the category's
+	Text       Text   // what for
+	Necessity  Text   // sensitive only: why it is needed (PIPL Art. 30)
+	Effect     Text   // sensitive only: what it means for the person (PIPL Art. 30)
 	Feature    FeatureID
 	Controller ControllerID
-	Recipients []string // further recipients, named for the person; each needs its own consent
+	Recipients []string // further recipients, named for the person; each needs its own purpose and so its own consent
 	Basis      LawfulBasis
 	Separate   bool // asked alone
 	Lane       Lane
@@ -274,8 +288,8 @@ type Category struct {
 // Document is one version of a policy.
 type Document struct {
 	ID          string
-	Version     int // rising
-	Effective   time.Time
+	Version     int       // rising
+	From        time.Time // day on which it takes effect, UTC
 	Controllers []Controller
 	Features    []Feature
 	Categories  []Category

@@ -1,0 +1,12 @@
+// Package configs holds the files that are installed beside the programs, so that the programs can also
+// show them: the example policy, the settings with their documentation, and the systemd unit.
+//
+// It interprets none of them; see packages agent/policy and agent/settings for that.
+package configs
+
+import _ "embed"
+
+// PolicyYAML is the complete example policy, unsigned. Its keys and pins are placeholders.
+//
+//go:embed policy.yaml
+var PolicyYAML []byte
