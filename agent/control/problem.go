@@ -1,0 +1,166 @@
+package control
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// Kind is the type of a refusal, from a closed list. The URI on the wire is ProblemBase followed by it.
+type Kind string
+
+// The refusals.
+const (
+	// KindBadRequest: the request is not one of this API.
+	KindBadRequest Kind = "bad-request"
+	// KindUnknownTuple: no such category/purpose in the policy; Problem.Near lists similar names.
+	KindUnknownTuple Kind = "unknown-tuple"
+	// KindNotFound: no such route or entry.
+	KindNotFound Kind = "not-found"
+	// KindNotAllowed: this caller may not use the route.
+	KindNotAllowed Kind = "not-allowed"
+	// KindNotPerson: only the person answers, through the command line or the page.
+	KindNotPerson Kind = "not-person"
+	// KindNotShown: the notice has to be shown first.
+	KindNotShown Kind = "not-shown"
+	// KindNoticeDiffers: the hash is not that of the notice that was shown.
+	KindNoticeDiffers Kind = "notice-differs"
+	// KindNotGiven: no consent in force.
+	KindNotGiven Kind = "not-given"
+	// KindQuiet: refused lately; an application may not ask again yet.
+	KindQuiet Kind = "quiet-period"
+	// KindNoSession: only within a use session.
+	KindNoSession Kind = "no-session"
+	// KindPolicy: the policy does not allow it.
+	KindPolicy Kind = "policy"
+	// KindSourceAbsent: the device does not have it.
+	KindSourceAbsent Kind = "source-absent"
+	// KindUnreadable: the key was destroyed at withdrawal.
+	KindUnreadable Kind = "unreadable"
+	// KindNothing: there is nothing to show or send.
+	KindNothing Kind = "nothing"
+	// KindReceiver: the controller's receiver was not reached or did not accept.
+	KindReceiver Kind = "receiver"
+	// KindNotEnforced: the settings demand enforcement that this kernel does not give.
+	KindNotEnforced Kind = "not-enforced"
+	// KindStopping: the daemon is going down.
+	KindStopping Kind = "stopping"
+	// KindFailed: anything else.
+	KindFailed Kind = "failed"
+)
+
+// ProblemBase is the prefix of every problem's type URI.
+const ProblemBase = "urn:scruple:control:"
+
+// Exit codes of the command line.
+const (
+	ExitDone         = 0
+	ExitFailed       = 1
+	ExitUsage        = 2
+	ExitRefused      = 3 // by consent or policy
+	ExitNotReachable = 4
+	ExitNotEnforced  = 5
+)
+
+// kindInfo is what goes with a kind: HTTP status, exit code and title.
+type kindInfo struct {
+	kind   Kind
+	status int
+	exit   int
+	title  string
+}
+
+var kinds = []kindInfo{
+	{KindBadRequest, http.StatusBadRequest, ExitUsage, "not a request of this API"},
+	{KindUnknownTuple, http.StatusNotFound, ExitUsage, "no such category/purpose in the policy"},
+	{KindNotFound, http.StatusNotFound, ExitFailed, "not found"},
+	{KindNotAllowed, http.StatusForbidden, ExitRefused, "this caller may not do that"},
+	{KindNotPerson, http.StatusForbidden, ExitRefused, "only the person answers"},
+	{KindNotShown, http.StatusConflict, ExitRefused, "the notice has not been shown"},
+	{KindNoticeDiffers, http.StatusConflict, ExitRefused, "the notice differs from the one that was shown"},
+	{KindNotGiven, http.StatusForbidden, ExitRefused, "no consent in force"},
+	{KindQuiet, http.StatusForbidden, ExitRefused, "refused lately, not to be asked again yet"},
+	{KindNoSession, http.StatusForbidden, ExitRefused, "only within a use session"},
+	{KindPolicy, http.StatusForbidden, ExitRefused, "the policy does not allow it"},
+	{KindSourceAbsent, http.StatusConflict, ExitFailed, "this device does not have the source"},
+	{KindUnreadable, http.StatusGone, ExitFailed, "the key was destroyed at withdrawal"},
+	{KindNothing, http.StatusNotFound, ExitFailed, "nothing there"},
+	{KindReceiver, http.StatusBadGateway, ExitFailed, "the controller's receiver did not accept or answer"},
+	{KindNotEnforced, http.StatusForbidden, ExitNotEnforced, "the kernel does not enforce what the settings demand"},
+	{KindStopping, http.StatusServiceUnavailable, ExitNotReachable, "the daemon is stopping"},
+	{KindFailed, http.StatusInternalServerError, ExitFailed, "failed"},
+}
+
+// Kinds lists every refusal, so that a client can test that it has words for each.
+func Kinds() []Kind {
+	list := make([]Kind, len(kinds))
+	for i := range kinds {
+		list[i] = kinds[i].kind
+	}
+	return list
+}
+
+// Problem is the JSON body of every refusal (RFC 9457) and the error that Client returns for it. Title,
+// Detail and Hint are English; a client that speaks to a person has its own words for each Kind. No
+// member holds a personal value.
+type Problem struct {
+	Type   string `json:"type"` // ProblemBase + kind
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Detail string `json:"detail,omitempty"`
+	Hint   string `json:"hint,omitempty"` // what to try
+	Tuple  string `json:"tuple,omitempty"`
+	// Near lists names like the unknown one.
+	Near []string `json:"near,omitempty"`
+}
+
+// NewProblem returns a problem of a kind with what happened in this case; detail may be "". A kind that
+// is not in the list becomes KindFailed.
+func NewProblem(kind Kind, tuple, detail string) *Problem {
+	k := kind.info()
+	return &Problem{Type: ProblemBase + string(k.kind), Title: k.title, Status: k.status, Detail: detail, Tuple: tuple}
+}
+
+// info returns what goes with k; a kind that is not in the list is KindFailed.
+func (k Kind) info() kindInfo {
+	i := slices.IndexFunc(kinds, func(info kindInfo) bool { return info.kind == k })
+	if i < 0 {
+		i = len(kinds) - 1
+	}
+	return kinds[i]
+}
+
+// Kind returns the problem's place in the closed list; what is not in it is KindFailed.
+func (p *Problem) Kind() Kind {
+	name, _ := strings.CutPrefix(p.Type, ProblemBase)
+	return Kind(name).info().kind
+}
+
+// Error returns one line: the title, the tuple and the detail.
+func (p *Problem) Error() string {
+	var b strings.Builder
+	if p.Tuple != "" {
+		fmt.Fprintf(&b, "%s: ", p.Tuple)
+	}
+	b.WriteString(p.Title)
+	if p.Detail != "" {
+		fmt.Fprintf(&b, ": %s", p.Detail)
+	}
+	return b.String()
+}
+
+// ExitCode returns the exit code of the command line that goes with err; 0 for nil.
+func ExitCode(err error) int {
+	var p *Problem
+	switch {
+	case err == nil:
+		return ExitDone
+	case errors.Is(err, ErrNotReachable):
+		return ExitNotReachable
+	case errors.As(err, &p):
+		return p.Kind().info().exit
+	}
+	return ExitFailed
+}

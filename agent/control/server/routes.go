@@ -1,0 +1,321 @@
+package server
+
+import (
+	"context"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/scruple-agent/scruple/agent/control"
+	"github.com/scruple-agent/scruple/agent/policy"
+	"github.com/scruple-agent/scruple/uploader/wire"
+)
+
+// access says who may call a route. Every kind of caller may do what the ones before it may.
+type access int
+
+const (
+	// application: any local process, for itself.
+	application access = iota
+	// owner: the data subject's own account, and root.
+	owner
+	// person: the owner through the command line or the page, for an answer that only a person gives.
+	person
+)
+
+// Deadlines of a request. Those that talk to a controller take longer.
+const (
+	shortly   = 30 * time.Second
+	atReceive = 2 * time.Minute
+)
+
+type handler func(s *Server, ctx context.Context, r *request) (any, error)
+
+type route struct {
+	method, path string
+	access       access
+	deadline     time.Duration
+	do           handler
+}
+
+// routes is the whole surface. {tuple} stands for two segments, category and purpose.
+var routes = []route{
+	{"GET", "/v1/application", application, shortly, getApplication},
+	{"POST", "/v1/consents/{tuple}/request", application, shortly, postRequest},
+	{"POST", "/v1/sessions/{tuple}", application, shortly, postSession},
+	{"DELETE", "/v1/sessions/{tuple}", application, shortly, deleteSession},
+
+	{"GET", "/v1/status", owner, shortly, getStatus},
+	{"GET", "/v1/policy", owner, shortly, getPolicy},
+	{"GET", "/v1/consents", owner, shortly, getConsents},
+	{"GET", "/v1/receipts", owner, shortly, getReceipts},
+	{"GET", "/v1/egress/entries", owner, shortly, getEntries},
+	{"GET", "/v1/egress/entries/{id}", owner, shortly, getEntry},
+	{"GET", "/v1/egress/preview/{tuple}", owner, shortly, getPreview},
+	{"POST", "/v1/egress/send/{tuple}", owner, atReceive, postSend},
+	{"GET", "/v1/data", owner, atReceive, getData},
+	{"GET", "/v1/data/{tuple}", owner, atReceive, getData},
+	{"POST", "/v1/data/{tuple}/collect", owner, atReceive, postCollect},
+
+	// Taking back needs no more than being the owner: it must never be hard.
+	{"POST", "/v1/consents/{tuple}/withdraw", owner, shortly, postWithdraw},
+
+	{"POST", "/v1/consents/{tuple}/show", person, shortly, postShow},
+	{"POST", "/v1/consents/{tuple}/give", person, shortly, postGive},
+	{"POST", "/v1/consents/{tuple}/refuse", person, shortly, postRefuse},
+	{"POST", "/v1/consents/{tuple}/defer", person, shortly, postDefer},
+	{"POST", "/v1/data/{tuple}/erase", person, shortly, postErase},
+}
+
+// request is what a handler gets: the guard and the table have done their part.
+type request struct {
+	actor  Actor
+	access access // of the caller
+	tuple  policy.Tuple
+	id     string
+	query  url.Values
+	body   []byte // at most maxBody
+}
+
+// match returns the route for a path, its parameters, and whether another method would have fitted.
+func match(method, escapedPath string) (found *route, params map[string]string, otherMethod bool) {
+	segments := strings.Split(escapedPath, "/")
+	for i := range routes {
+		params, ok := matchPath(routes[i].path, segments)
+		switch {
+		case !ok:
+		case routes[i].method == method:
+			return &routes[i], params, false
+		default:
+			otherMethod = true
+		}
+	}
+	return nil, nil, otherMethod
+}
+
+func matchPath(pattern string, segments []string) (map[string]string, bool) {
+	want := strings.Split(strings.Replace(pattern, "{tuple}", "{category}/{purpose}", 1), "/")
+	if len(want) != len(segments) {
+		return nil, false
+	}
+	params := map[string]string{}
+	for i, w := range want {
+		got, err := url.PathUnescape(segments[i])
+		switch {
+		case err != nil:
+			return nil, false
+		case strings.HasPrefix(w, "{"):
+			params[strings.Trim(w, "{}")] = got
+		case w != got:
+			return nil, false
+		}
+	}
+	return params, true
+}
+
+// tuple finds the policy's tuple of that name, or answers with similar names.
+func (s *Server) tuple(category, purpose string) (policy.Tuple, error) {
+	name := category + "/" + purpose
+	if purpose == "-" { // how Client sends a name without a slash
+		name = category
+	}
+	var names []string
+	for _, t := range s.backend.Tuples() {
+		if t.String() == name {
+			return t, nil
+		}
+		names = append(names, t.String())
+	}
+	p := control.NewProblem(control.KindUnknownTuple, "", "the name is CATEGORY/PURPOSE, as in \"scruple consent list\"")
+	p.Near = near(name, names)
+	return policy.Tuple{}, p
+}
+
+func getStatus(s *Server, ctx context.Context, _ *request) (any, error) {
+	status, err := s.backend.Status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	status.FillFeatures()
+	status.Tuples = notNil(status.Tuples)
+	status.Lanes = notNil(status.Lanes)
+	status.Unfinished = notNil(status.Unfinished)
+	return status, nil
+}
+
+// getApplication tells an application about the tuples that it asked for itself, and nothing else.
+func getApplication(s *Server, ctx context.Context, r *request) (any, error) {
+	status, err := s.backend.Status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	answer := control.Application{State: status.State, Version: status.Version, Tuples: []control.ApplicationTuple{}}
+	for _, t := range status.Tuples {
+		if s.asked.has(r.actor, t.Tuple) {
+			answer.Tuples = append(answer.Tuples, control.ApplicationTuple{
+				Tuple: t.Tuple, Status: t.Status, Session: t.Session,
+			})
+		}
+	}
+	return answer, nil
+}
+
+func getPolicy(s *Server, ctx context.Context, _ *request) (any, error) { return s.backend.Policy(ctx) }
+
+func getConsents(s *Server, ctx context.Context, _ *request) (any, error) {
+	return list(s.backend.Consents(ctx))
+}
+
+func getReceipts(s *Server, ctx context.Context, _ *request) (any, error) {
+	return list(s.backend.Receipts(ctx))
+}
+
+func getEntries(s *Server, ctx context.Context, _ *request) (any, error) {
+	return list(s.backend.EgressList(ctx))
+}
+
+func getEntry(s *Server, ctx context.Context, r *request) (any, error) {
+	return s.backend.EgressBody(ctx, r.id)
+}
+
+func getPreview(s *Server, ctx context.Context, r *request) (any, error) {
+	return s.backend.EgressPreview(ctx, r.tuple)
+}
+
+func postSend(s *Server, ctx context.Context, r *request) (any, error) {
+	return s.backend.Flush(ctx, r.tuple)
+}
+
+func getData(s *Server, ctx context.Context, r *request) (any, error) {
+	tuples := s.backend.Tuples()
+	if r.tuple != (policy.Tuple{}) {
+		tuples = []policy.Tuple{r.tuple}
+	}
+	var remote bool
+	for key, values := range r.query {
+		if key != "remote" || !slices.Equal(values, []string{"true"}) {
+			return nil, control.NewProblem(control.KindBadRequest, "", "the only query is remote=true")
+		}
+		remote = true
+	}
+	data, err := s.backend.Data(ctx, tuples, remote)
+	if err != nil {
+		return nil, err
+	}
+	data.Tuples = notNil(data.Tuples)
+	for i := range data.Tuples {
+		data.Tuples[i].Reports = notNil(data.Tuples[i].Reports)
+	}
+	return data, nil
+}
+
+func postCollect(s *Server, ctx context.Context, r *request) (any, error) {
+	return s.backend.Collect(ctx, r.actor, r.tuple)
+}
+
+func postErase(s *Server, ctx context.Context, r *request) (any, error) {
+	return s.backend.Erase(ctx, r.actor, r.tuple)
+}
+
+func postRequest(s *Server, ctx context.Context, r *request) (any, error) {
+	state, err := s.backend.Request(ctx, r.actor, r.tuple)
+	if err != nil {
+		return nil, err
+	}
+	s.asked.add(r.actor, r.tuple.String())
+	if r.access == application { // it learns the status and nothing about how it came to be
+		return control.ConsentState{Tuple: state.Tuple, Status: state.Status}, nil
+	}
+	return state, nil
+}
+
+func postShow(s *Server, ctx context.Context, r *request) (any, error) {
+	var body control.ShowRequest
+	if err := decode(r.body, &body); err != nil {
+		return nil, err
+	}
+	lang, err := language(body.Lang, true)
+	if err != nil {
+		return nil, err
+	}
+	return s.backend.Show(ctx, r.actor, r.tuple, lang)
+}
+
+func postGive(s *Server, ctx context.Context, r *request) (any, error) {
+	var body control.GiveRequest
+	if err := decode(r.body, &body); err != nil {
+		return nil, err
+	}
+	lang, err := language(body.Lang, false)
+	if err != nil {
+		return nil, err
+	}
+	notice, err := wire.ParseHash(body.Notice)
+	if err != nil {
+		return nil, control.NewProblem(control.KindBadRequest, r.tuple.String(), "notice: "+err.Error())
+	}
+	return s.backend.Give(ctx, r.actor, r.tuple, lang, notice)
+}
+
+func postRefuse(s *Server, ctx context.Context, r *request) (any, error) {
+	return s.backend.Refuse(ctx, r.actor, r.tuple)
+}
+
+func postDefer(s *Server, ctx context.Context, r *request) (any, error) {
+	return s.backend.Defer(ctx, r.actor, r.tuple)
+}
+
+func postWithdraw(s *Server, ctx context.Context, r *request) (any, error) {
+	var body control.WithdrawRequest
+	if err := decode(r.body, &body); err != nil {
+		return nil, err
+	}
+	w, err := s.backend.Withdraw(ctx, r.actor, r.tuple, body.Clear)
+	if err != nil {
+		return nil, err
+	}
+	w.Unfinished = notNil(w.Unfinished)
+	return w, nil
+}
+
+func postSession(s *Server, ctx context.Context, r *request) (any, error) {
+	var body control.SessionRequest
+	if err := decode(r.body, &body); err != nil {
+		return nil, err
+	}
+	if body.Seconds < 0 {
+		return nil, control.NewProblem(control.KindBadRequest, r.tuple.String(), "seconds: below 0")
+	}
+	session, err := s.backend.OpenSession(ctx, r.actor, r.tuple, body.Seconds)
+	if err != nil {
+		return nil, err
+	}
+	s.asked.add(r.actor, r.tuple.String())
+	return session, nil
+}
+
+func deleteSession(s *Server, ctx context.Context, r *request) (any, error) {
+	if r.access == application && !s.asked.has(r.actor, r.tuple.String()) {
+		return nil, control.NewProblem(control.KindNotAllowed, r.tuple.String(), "the session is not this application's")
+	}
+	return nil, s.backend.CloseSession(ctx, r.actor, r.tuple)
+}
+
+func language(name string, optional bool) (policy.Lang, error) {
+	switch lang := policy.Lang(name); {
+	case lang == policy.LangEN, lang == policy.LangZH, name == "" && optional:
+		return lang, nil
+	}
+	return "", control.NewProblem(control.KindBadRequest, "", "lang: the languages are zh-CN and en")
+}
+
+// list makes an empty list of JSON of none.
+func list[T any](v []T, err error) (any, error) { return notNil(v), err }
+
+func notNil[T any](v []T) []T {
+	if v == nil {
+		return []T{}
+	}
+	return v
+}
