@@ -19,7 +19,7 @@ const (
 	stateSize = len(magic) + 32 + sha256.BlockSize + 8
 )
 
-type hasher interface {
+type resumable interface {
 	hash.Hash
 	encoding.BinaryUnmarshaler
 }
@@ -27,12 +27,12 @@ type hasher interface {
 // engine is what one goroutine needs; engines are reused, and hold no key
 // meanwhile.
 type engine struct {
-	h            hasher
+	h            resumable
 	inner, outer [stateSize]byte
-	sum          [sha256.Size]byte
+	buf          [sha256.Size]byte
 }
 
-var engines = sync.Pool{New: func() any { return &engine{h: sha256.New().(hasher)} }}
+var engines = sync.Pool{New: func() any { return &engine{h: sha256.New().(resumable)} }}
 
 var zeroBlock [sha256.BlockSize - 1]byte
 
@@ -40,7 +40,7 @@ var zeroBlock [sha256.BlockSize - 1]byte
 func (e *engine) release() {
 	clear(e.inner[:])
 	clear(e.outer[:])
-	clear(e.sum[:])
+	clear(e.buf[:])
 	e.h.Reset()
 	e.h.Write(zeroBlock[:])
 	e.h.Reset()
@@ -48,11 +48,11 @@ func (e *engine) release() {
 }
 
 func (e *engine) key(h *HMAC) {
-	putState(&e.inner, &h.inner)
-	putState(&e.outer, &h.outer)
+	putState(&e.inner, h.states[:8])
+	putState(&e.outer, h.states[8:])
 }
 
-func putState(dst *[stateSize]byte, s *[8]uint32) {
+func putState(dst *[stateSize]byte, s []uint32) {
 	copy(dst[:], magic)
 	for i, w := range s {
 		binary.BigEndian.PutUint32(dst[len(magic)+4*i:], w)
@@ -69,17 +69,22 @@ func (e *engine) restore(s *[stateSize]byte) {
 func (e *engine) hmac(dst, msg []byte) {
 	e.restore(&e.inner)
 	e.h.Write(msg)
-	sum := e.h.Sum(e.sum[:0])
+	sum := e.h.Sum(e.buf[:0])
 	e.restore(&e.outer)
 	e.h.Write(sum)
-	copy(dst, e.h.Sum(e.sum[:0])[:Size])
+	copy(dst, e.h.Sum(e.buf[:0])[:Size])
 }
 
-func portableHMAC(h *HMAC, dst, data []byte, offs []uint32) {
-	e := engines.Get().(*engine)
-	defer e.release()
-	e.key(h)
-	for i := range len(offs) - 1 {
-		e.hmac(dst[i*Size:(i+1)*Size], data[offs[i]:offs[i+1]])
+// sums computes messages lo to hi-1 of a job.
+func (e *engine) sums(j *job, lo, hi int) {
+	for i := lo; i < hi; i++ {
+		dst, msg := j.dst[i*j.size:(i+1)*j.size], j.data[j.offs[i]:j.offs[i+1]]
+		if j.size == Size {
+			e.hmac(dst, msg)
+			continue
+		}
+		e.h.Reset()
+		e.h.Write(msg)
+		copy(dst, e.h.Sum(e.buf[:0]))
 	}
 }

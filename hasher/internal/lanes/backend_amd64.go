@@ -1,0 +1,40 @@
+//go:build !purego
+
+package lanes
+
+import "github.com/klauspost/cpuid/v2"
+
+// The features are read from the CPU itself: GODEBUG, which turns the standard
+// library's assembly off, does not reach them.
+func supported() []*backend {
+	has := func(f ...cpuid.FeatureID) bool { return cpuid.CPU.Supports(f...) }
+	sha := has(cpuid.SHA, cpuid.SSSE3, cpuid.SSE4, cpuid.AVX, cpuid.AVX2)
+	avx512 := has(cpuid.AVX512F, cpuid.AVX512BW, cpuid.BMI2)
+
+	var list []*backend
+	if sha && avx512 && has(cpuid.AVX512VL) {
+		list = append(list, &backend{
+			name: "shani4", lanes: 4, short: shani4Short, one: shani4HMAC, sum: shani4Sum,
+			blocks: shani4Blocks, ni: true,
+		})
+	}
+	if avx512 {
+		list = append(list, &backend{
+			name: "avx512x16", lanes: 16, one: avx512HMAC, sum: avx512Sum,
+			blocks: avx512Blocks, byWord: true,
+		})
+	}
+	if sha {
+		list = append(list, &backend{
+			name: "shani2", lanes: 2, short: shani2Short, one: shani2HMAC, sum: shani2Sum,
+			blocks: shani2Blocks, ni: true, overread: true,
+		})
+	}
+	if has(cpuid.AVX2) {
+		list = append(list, &backend{
+			name: "avx2x8", lanes: 8, one: avx2HMAC, sum: avx2Sum,
+			blocks: avx2Blocks, byWord: true, overread: true,
+		})
+	}
+	return list
+}

@@ -1,0 +1,299 @@
+package lanes
+
+import (
+	"encoding/binary"
+	"math"
+	"runtime"
+	"sync"
+	"sync/atomic"
+)
+
+const (
+	// chunk is how many messages a worker takes at a time. Assembly cannot be
+	// pre-empted: a chunk takes some 30 us on the fastest kernel, 70 on the slowest.
+	chunk = 1024
+	// maxBlocks bounds a call for long messages in the same way, per lane.
+	maxBlocks = 256
+	// minShare is the least number of messages that is worth waking a core for.
+	minShare = 4096
+
+	maxLanes = 16
+	maxShort = 15 // longest message of the kernels that fold constant words
+	maxOne   = 55 // longest message that fits one block with its padding
+	overread = 64 // bytes from its start on that a kernel may read of a message
+)
+
+// job is one call's work, shared by its workers. Jobs are reused, so that a call
+// allocates nothing.
+type job struct {
+	be   *backend
+	h    *HMAC
+	size int // bytes per result: Size for HMAC, 32 for SHA-256
+	dst  []byte
+	data []byte
+	offs []uint32
+
+	next atomic.Int64 // first message that no worker has taken
+	wg   sync.WaitGroup
+	work func() // bound once: a go statement with it allocates nothing
+}
+
+var jobs = sync.Pool{New: func() any {
+	j := new(job)
+	j.work = func() {
+		defer j.wg.Done()
+		j.run()
+	}
+	return j
+}}
+
+func (h *HMAC) sum(be *backend, size int, dst, data []byte, offs []uint32) {
+	n := len(offs) - 1
+	if n <= 0 {
+		return
+	}
+	j := jobs.Get().(*job)
+	j.be, j.h, j.size = be, h, size
+	j.dst, j.data, j.offs = dst[:n*size], data[:offs[n]], offs
+	j.next.Store(0)
+	for range min(n/minShare, runtime.GOMAXPROCS(0)) - 1 {
+		j.wg.Add(1)
+		go j.work()
+	}
+	j.run()
+	j.wg.Wait()
+	j.h, j.dst, j.data, j.offs = nil, nil, nil, nil
+	jobs.Put(j)
+}
+
+func (j *job) run() {
+	n := len(j.offs) - 1
+	if j.be.lanes == 0 {
+		e := engines.Get().(*engine)
+		defer e.release()
+		e.key(j.h)
+		for lo := j.take(); lo < n; lo = j.take() {
+			e.sums(j, lo, min(lo+chunk, n))
+		}
+		return
+	}
+	w := workers.Get().(*worker)
+	defer w.release()
+	for lo := j.take(); lo < n; lo = j.take() {
+		w.chunk(j, lo, min(lo+chunk, n))
+	}
+}
+
+func (j *job) take() int { return int(j.next.Add(chunk)) - chunk }
+
+func (j *job) key() *[16]uint32 {
+	if j.be.ni {
+		return &j.h.ni
+	}
+	return &j.h.states
+}
+
+// worker is what one goroutine needs for kernels. It is on the heap because
+// kernels are called through pointers, which escape analysis cannot follow.
+type worker struct {
+	short, one, long [chunk + maxLanes]uint32 // numbers of messages, by class
+
+	// For messages of several blocks:
+	states [8 * maxLanes]uint32
+	at     [maxLanes]*byte
+	lane   [maxLanes]lane
+}
+
+var workers = sync.Pool{New: func() any { return new(worker) }}
+
+func (w *worker) release() { workers.Put(w) }
+
+// chunk sorts messages lo to hi-1 by class and gives each class to its kernel.
+func (w *worker) chunk(j *job, lo, hi int) {
+	be := j.be
+	// Kernels that read past a message must not leave the arena: what begins too
+	// close to its end goes the way of long messages, which copies.
+	safe := hi
+	if be.overread {
+		for safe > lo && int(j.offs[safe-1])+overread > cap(j.data) {
+			safe--
+		}
+	}
+	shortest := uint32(0) // lengths below belong to the short kernel
+	if be.short != nil && j.size == Size {
+		shortest = maxShort + 1
+	}
+	shorts, ones, longs := 0, 0, 0
+	offs := j.offs[lo : safe+1]
+	for i, end := range offs[1:] {
+		n := end - offs[i]
+		m := uint32(lo + i)
+		// Random lengths would mispredict every other branch: store always, count
+		// by the sign of the difference.
+		w.short[shorts], w.one[ones], w.long[longs] = m, m, m
+		isShort := (n - shortest) >> 31
+		isLong := (maxOne - n) >> 31
+		shorts += int(isShort)
+		longs += int(isLong)
+		ones += int(1 - isShort - isLong)
+	}
+	for m := safe; m < hi; m++ {
+		w.long[longs] = uint32(m)
+		longs++
+	}
+	one := be.one
+	if j.size != Size {
+		one = be.sum
+	}
+	if full := shorts / be.lanes; full > 0 {
+		w.call(j, be.short, &w.short, full)
+	}
+	for _, m := range w.short[shorts/be.lanes*be.lanes : shorts] {
+		w.one[ones] = m // the rest fits the general kernel too
+		ones++
+	}
+	if ones > 0 {
+		for i := range be.lanes - 1 {
+			w.one[ones+i] = w.one[ones-1] // fill the last group: same result, same place
+		}
+		w.call(j, one, &w.one, (ones+be.lanes-1)/be.lanes)
+	}
+	if longs > 0 {
+		w.longMessages(j, w.long[:longs])
+	}
+}
+
+func (w *worker) call(j *job, k kernel, idx *[chunk + maxLanes]uint32, groups int) {
+	var data *byte
+	if cap(j.data) > 0 {
+		data = &j.data[:1][0]
+	}
+	k(j.key(), data, &j.offs[0], &idx[0], groups, &j.dst[0])
+}
+
+// lane is one message of several blocks on its way.
+type lane struct {
+	message int    // number, -1 when the lane idles
+	outer   bool   // the outer hash of the HMAC is under way
+	rest    []byte // whole blocks to go, in the arena
+	end     []byte // blocks to go after that, in buf
+	buf     [128]byte
+}
+
+// longMessages keeps all lanes busy with the messages of the list: whenever a
+// lane has finished one, it takes the next. It also serves short messages that a
+// kernel cannot read in place.
+func (w *worker) longMessages(j *job, list []uint32) {
+	be := j.be
+	lanes := w.lane[:be.lanes]
+	for l := range lanes {
+		lanes[l].message = -1
+	}
+	for {
+		busy := -1
+		steps := math.MaxInt
+		for l := range lanes {
+			ln := &lanes[l]
+			if ln.message < 0 && len(list) > 0 {
+				w.start(j, l, int(list[0]))
+				list = list[1:]
+			}
+			if ln.message < 0 {
+				continue
+			}
+			busy = l
+			if len(ln.rest) > 0 {
+				w.at[l] = &ln.rest[0]
+				steps = min(steps, len(ln.rest)/64)
+			} else {
+				w.at[l] = &ln.end[0]
+				steps = min(steps, len(ln.end)/64)
+			}
+		}
+		if busy < 0 {
+			break
+		}
+		for l := range lanes {
+			if lanes[l].message < 0 {
+				w.at[l] = w.at[busy] // an idle lane hashes anything
+			}
+		}
+		steps = min(steps, maxBlocks)
+		be.blocks(&w.states[0], &w.at[0], steps)
+		for l := range lanes {
+			if lanes[l].message >= 0 {
+				w.advance(j, l, steps)
+			}
+		}
+	}
+	for l := range lanes {
+		clear(lanes[l].buf[:])
+		lanes[l].rest, w.at[l] = nil, nil
+	}
+	clear(w.states[:])
+}
+
+// start puts message m into lane l: its whole blocks stay in the arena, the rest
+// is copied and padded.
+func (w *worker) start(j *job, l, m int) {
+	ln := &w.lane[l]
+	msg := j.data[j.offs[m]:j.offs[m+1]]
+	whole := len(msg) &^ 63
+	bits := uint64(len(msg)) * 8
+	if j.size == Size {
+		bits += 64 * 8 // the inner pad
+	}
+	ln.message, ln.outer, ln.rest = m, false, msg[:whole]
+	ln.pad(msg[whole:], bits)
+	w.setState(j, l, 0)
+}
+
+func (ln *lane) pad(tail []byte, bits uint64) {
+	clear(ln.buf[:])
+	n := copy(ln.buf[:], tail)
+	ln.buf[n] = 0x80
+	ln.end = ln.buf[:64]
+	if n > maxOne {
+		ln.end = ln.buf[:128]
+	}
+	binary.BigEndian.PutUint64(ln.end[len(ln.end)-8:], bits)
+}
+
+// advance moves lane l past the blocks that were hashed, and from the inner hash
+// to the outer, and from there to its place in dst.
+func (w *worker) advance(j *job, l, steps int) {
+	ln := &w.lane[l]
+	if len(ln.rest) > 0 {
+		ln.rest = ln.rest[64*steps:]
+		return
+	}
+	if ln.end = ln.end[64*steps:]; len(ln.end) > 0 {
+		return
+	}
+	var sum [32]byte
+	for i := range 8 {
+		binary.BigEndian.PutUint32(sum[4*i:], *w.word(j, l, i))
+	}
+	if j.size == Size && !ln.outer {
+		ln.outer = true
+		ln.pad(sum[:], (64+32)*8)
+		w.setState(j, l, 8)
+		return
+	}
+	copy(j.dst[ln.message*j.size:][:j.size], sum[:])
+	ln.message = -1
+}
+
+func (w *worker) setState(j *job, l, from int) {
+	for i := range 8 {
+		*w.word(j, l, i) = j.h.states[from+i]
+	}
+}
+
+// word is word i of lane l's state, wherever the kernel wants it.
+func (w *worker) word(j *job, l, i int) *uint32 {
+	if j.be.byWord {
+		return &w.states[i*j.be.lanes+l]
+	}
+	return &w.states[8*l+i]
+}
