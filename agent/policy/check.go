@@ -122,8 +122,8 @@ func (r *reader) checkCategory(c *Category, path string) {
 			r.at(p+".rule", "only an integer can be rounded")
 		case f.Rule == RuleTruncate && f.Type != FieldText:
 			r.at(p+".rule", "only a text can be truncated")
-		case f.Rule == RuleDigest && f.Type != FieldBytes:
-			r.at(p+".rule", "a digest is of type bytes")
+		case f.Rule == RuleDigest && f.Type != FieldText:
+			r.at(p+".rule", "only a text can be replaced by its digest")
 		case f.Rule != RuleKeep && f.Rule != "" && c.Source != SourceApplication:
 			r.at(p+".rule", "only what an application submits has rules for its fields")
 		}
@@ -169,6 +169,9 @@ func (r *reader) checkPurpose(d *Document, c *Category, p *Purpose, path string)
 	}
 	if len(p.Recipients) > 0 && !p.Separate {
 		r.at(path+".separate", "must be true: a further recipient needs a separate consent (PIPL Art. 23)")
+	}
+	if c.Origin != "" && c.Origin != OriginPerson && c.Origin != OriginDevice && !p.Separate {
+		r.at(path+".separate", "must be true: data from a third party needs a separate consent")
 	}
 	r.checkCollection(c, p, path)
 	for key, ret := range map[string]Retention{".retention.device.until": p.Device, ".retention.controller.until": p.Kept} {

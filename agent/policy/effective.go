@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -137,19 +138,33 @@ func (e Effective) Field(name string) (Field, error) {
 	return Field{}, fmt.Errorf("%s/%s: %s: %w", e.Category.ID, e.Purpose.ID, shown(name), ErrUndeclaredField)
 }
 
-// DigestSize is the length in bytes of a field under RuleDigest.
-const DigestSize = 16
-
-// CheckFields reports whether the fields of one item are all declared and are what the policy leaves of
-// them. Values are string, int64, bool, []byte or []string. The errors are ErrUndeclaredField and
-// ErrFieldValue; they name the field and hold no value.
+// CheckFields reports whether the fields of one item are all declared and of the declared type. Values are
+// string, int64, bool, []byte or []string. The errors are ErrUndeclaredField and ErrFieldValue; they name the
+// field and hold no value. It holds for what an application submits as well as for what is left of it; see
+// CheckReport for the latter.
 func (e Effective) CheckFields(fields map[string]any) error {
+	return e.checkEach(fields, Field.checkType)
+}
+
+// CheckReport reports what CheckFields does, and whether the rule of every field has been kept: nothing is
+// longer or finer than declared, and what is declared to be dropped is not there. It holds for everything that
+// may be stored or may leave.
+func (e Effective) CheckReport(fields map[string]any) error {
+	return e.checkEach(fields, func(f Field, value any) string {
+		if problem := f.checkType(value); problem != "" {
+			return problem
+		}
+		return f.checkRule(value)
+	})
+}
+
+func (e Effective) checkEach(fields map[string]any, check func(Field, any) string) error {
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
 		f, err := e.Field(name)
 		if err != nil {
 			return err
 		}
-		if problem := f.check(fields[name]); problem != "" {
+		if problem := check(f, fields[name]); problem != "" {
 			return fmt.Errorf("%s/%s: %s: %s: %w", e.Category.ID, e.Purpose.ID, name, problem, ErrFieldValue)
 		}
 	}
@@ -167,50 +182,57 @@ func (e Effective) Missing(fields map[string]any) []string {
 	return out
 }
 
-// check returns what is wrong with a value, or "".
-func (f Field) check(value any) string {
-	if f.Rule == RuleDrop {
-		return "is declared to be dropped"
-	}
+// checkType returns how a value differs from the declared type, or "".
+func (f Field) checkType(value any) string {
+	var t FieldType
 	switch v := value.(type) {
 	case string:
-		switch {
-		case f.Type != FieldText && f.Type != FieldChoice:
-			return "must not be a text"
-		case !utf8.ValidString(v):
-			return "must be UTF-8"
-		case f.Type == FieldChoice && !slices.Contains(f.Choices, v):
-			return "must be one of the declared choices"
-		case f.Rule == RuleTruncate && len(v) > f.Limit:
-			return "is longer than declared"
+		t = FieldText
+		if f.Type == FieldChoice {
+			if !slices.Contains(f.Choices, v) {
+				return "is none of the declared choices"
+			}
+			t = FieldChoice
+		}
+		if !utf8.ValidString(v) {
+			return "is not UTF-8"
 		}
 	case int64:
-		switch {
-		case f.Type != FieldInteger:
-			return "must not be an integer"
-		case f.Rule == RuleRound && v%int64(f.Limit) != 0:
-			return "is not rounded as declared"
-		}
+		t = FieldInteger
 	case bool:
-		if f.Type != FieldBoolean {
-			return "must not be a truth value"
-		}
+		t = FieldBoolean
 	case []byte:
-		switch {
-		case f.Type != FieldBytes:
-			return "must not be bytes"
-		case f.Rule == RuleDigest && len(v) != DigestSize:
-			return "is not a digest"
-		}
+		t = FieldBytes
 	case []string:
-		switch {
-		case f.Type != FieldTexts:
-			return "must not be a list"
-		case slices.ContainsFunc(v, func(s string) bool { return !utf8.ValidString(s) }):
-			return "must be UTF-8"
+		t = FieldTexts
+		if slices.ContainsFunc(v, func(s string) bool { return !utf8.ValidString(s) }) {
+			return "is not UTF-8"
 		}
 	default:
 		return "has a type that no field has"
+	}
+	if t != f.Type {
+		return "is declared as " + string(f.Type)
+	}
+	return ""
+}
+
+// digestForm is what RuleDigest leaves of a text: the hexadecimal form of 16 bytes.
+var digestForm = regexp.MustCompile(`^[0-9a-f]{32}$`)
+
+// checkRule returns how a value of the declared type breaks the field's rule, or "".
+func (f Field) checkRule(value any) string {
+	s, _ := value.(string)
+	n, _ := value.(int64)
+	switch {
+	case f.Rule == RuleDrop:
+		return "is declared to be dropped"
+	case f.Rule == RuleTruncate && len(s) > f.Limit:
+		return "is longer than declared"
+	case f.Rule == RuleRound && n%int64(max(f.Limit, 1)) != 0:
+		return "is not rounded as declared"
+	case f.Rule == RuleDigest && !digestForm.MatchString(s):
+		return "is not a digest"
 	}
 	return ""
 }
@@ -237,7 +259,7 @@ func (e Effective) SubtreeHash() [32]byte {
 // facts is the flat canonical form of the effective (category, purpose): what SubtreeHash hashes and what Diff
 // compares, so that the two cannot disagree. Absent values are absent, lists whose order means nothing are
 // sorted.
-func (e Effective) facts() map[string]string {
+func (e Effective) facts() facts {
 	f := facts{"form": "scruple/subtree/1"}
 	c, p, ctl := e.Category, e.Purpose, e.Controller
 	f.put("controller.id", string(ctl.ID))

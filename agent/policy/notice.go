@@ -66,7 +66,7 @@ type noticeWriter struct {
 func (n *noticeWriter) write() {
 	e, c, p := n.e, n.e.Category, n.e.Purpose
 	title := fmt.Sprintf(n.title, c.Name.In(n.lang), n.feature())
-	n.line(title)
+	n.paragraph("", title)
 	n.line(strings.Repeat("=", min(textWidth(title), noticeWidth)))
 	n.line("")
 	intro := n.intro
@@ -96,7 +96,7 @@ func (n *noticeWriter) write() {
 	if c.Subject == OtherPeople {
 		n.body(n.others)
 	}
-	if c.Origin != "person" && c.Origin != "device" {
+	if c.Origin != OriginPerson && c.Origin != OriginDevice {
 		n.body(fmt.Sprintf(n.origin, c.Origin))
 	}
 

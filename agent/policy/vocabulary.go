@@ -270,6 +270,12 @@ type Purpose struct {
 	DPV        string        // DPV purpose term
 }
 
+// The origins of data that comes from no third party.
+const (
+	OriginPerson = "person"
+	OriginDevice = "device"
+)
+
 // Category of personal data.
 type Category struct {
 	ID          CategoryID
@@ -278,7 +284,7 @@ type Category struct {
 	Description Text // what, and how it is collected
 	Sensitivity Sensitivity
 	Subject     DataSubject
-	Origin      string // "person", "device", or a named third party
+	Origin      string // OriginPerson, OriginDevice, or the name of a third party
 	Source      Source
 	Residency   string // region in which it must stay
 	Fields      []Field
