@@ -59,8 +59,8 @@ type Ring struct {
 
 	update   sync.Mutex // serialises Update, so that mu is not held while the disk works
 	unsynced bool       // the last replacement is in place but its name is not known to be flushed
-	mu     sync.RWMutex
-	state  *State // nil after Close
+	mu       sync.RWMutex
+	state    *State // nil after Close
 }
 
 // Open opens the ring in dir, or begins an empty one. It makes dir for its owner alone, locks it against

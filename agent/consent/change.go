@@ -1,0 +1,216 @@
+package consent
+
+import (
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/scruple-agent/scruple/agent/durable"
+	"github.com/scruple-agent/scruple/agent/keyring"
+	"github.com/scruple-agent/scruple/agent/policy"
+	"github.com/scruple-agent/scruple/uploader/wire"
+)
+
+// change is one atomic change: records of one ledger and what they do to the keys.
+type change struct {
+	records []*Record
+	keys    func(*keyring.State) error // may be nil
+	restart bool                       // begin a new generation of the ledger first
+}
+
+// must reports whether the change has to be possible although the ledger is nearly full.
+func (c *change) must() bool {
+	for _, rec := range c.records {
+		switch rec.Event {
+		case EventRequested, EventDeferred, EventGiven:
+			return false
+		}
+	}
+	return true
+}
+
+// record returns a record about a tuple with what every record says.
+func (r *Register) record(t policy.Tuple, e Event, who Actor, now int64) *Record {
+	return &Record{
+		Version: RecordVersion, Event: e, Time: now, Subject: t.Subject, Controller: t.Controller, Category: t.Category,
+		Purpose: t.Purpose, PolicyID: r.doc.ID, PolicyVersion: uint(max(r.doc.Version, 0)), Actor: who,
+	}
+}
+
+// put makes a change durable and lets it take effect in memory: one update of the ring, which is the commit
+// point, then the ledger's file. When only the file cannot be written, the change stands and its records wait in the ring.
+// An error for which durable.Replaced holds comes with a change that is in force. The caller holds commit.
+func (r *Register) put(controller policy.ControllerID, now int64, c *change) error {
+	l := r.ledgers[controller]
+	if l.damage != nil && !c.restart {
+		return l.damage
+	}
+	if r.closed {
+		return ErrClosed
+	}
+	if l.problem != nil {
+		_ = r.ring.Reserve().Do(l.flush) // still failing: the ring keeps what waits
+	}
+	fresh := l
+	if c.restart {
+		fresh = &ledger{dir: l.dir, controller: l.controller, generation: l.generation + 1}
+		for fresh.taken() {
+			fresh.generation++
+		}
+	}
+	if limit := uint64(MaxRecords - reservedRecords); fresh.size+uint64(len(c.records)) > limit &&
+		(!c.must() || fresh.size+uint64(len(c.records)) > MaxRecords) {
+		return fmt.Errorf("%s: %w", controller, ErrFull)
+	}
+
+	keys, frames, size := make([]keyring.Secret, len(c.records)), slices.Clone(fresh.pending), fresh.size
+	waiting := 0
+	hashed := len(fresh.hashes)
+	undo := func() { fresh.hashes = fresh.hashes[:hashed] }
+	for i, rec := range c.records {
+		rec.Seq = size + uint64(i)
+		keys[i] = keyring.NewKey()
+		defer clear(keys[i])
+		frame, leaf, err := sealFrame(controller, fresh.generation, rec, keys[i])
+		if err == nil {
+			err = fresh.addLeaf(rec.Seq, leaf)
+		}
+		if err != nil {
+			undo()
+			return err
+		}
+		frames = append(frames, frame)
+	}
+	for _, f := range frames {
+		waiting += len(f)
+	}
+	if waiting > maxPending {
+		undo()
+		return fmt.Errorf("%s: %w: its file cannot be written", controller, ErrFull)
+	}
+	root, err := fresh.root(size + uint64(len(c.records)))
+	if err != nil {
+		undo()
+		return err
+	}
+	err = r.ring.Update(func(s *keyring.State) error {
+		ls := s.Ledgers[controller]
+		if ls == nil || c.restart {
+			next := &keyring.LedgerState{
+				Generation: fresh.generation, Seed: keyring.NewKey(), RecordKeys: map[uint64]keyring.Secret{},
+			}
+			if ls != nil {
+				next.Retired = append(ls.Retired, ls)
+				ls.Retired, ls.Pending = nil, nil
+			}
+			s.Ledgers[controller], ls = next, next
+		}
+		if ls.Size != size || ls.Generation != fresh.generation {
+			return fmt.Errorf("%s: %w: the key ring was changed by somebody else", controller, ErrDamaged)
+		}
+		fresh.public = ed25519.NewKeyFromSeed(ls.Seed).Public().(ed25519.PublicKey)
+		for i, k := range keys {
+			ls.RecordKeys[size+uint64(i)] = slices.Clone(k)
+		}
+		ls.Size, ls.Root, ls.Pending = size+uint64(len(keys)), root, frames
+		s.HighWater = max(s.HighWater, now)
+		s.PolicyVersion = max(s.PolicyVersion, r.doc.Version)
+		if c.keys != nil {
+			return c.keys(s)
+		}
+		return nil
+	})
+	if err != nil && !durable.Replaced(err) {
+		undo()
+		return err
+	}
+	fresh.size, fresh.pending = size+uint64(len(keys)), frames
+	r.mu.Lock()
+	if c.restart {
+		l.close()
+		r.ledgers[controller] = fresh
+		r.forget(controller)
+	}
+	for _, rec := range c.records {
+		r.apply(rec)
+	}
+	r.renewLeases()
+	r.mu.Unlock()
+	r.saved = max(r.saved, now)
+	_ = r.ring.Reserve().Do(fresh.flush) // shown by Problem, repeated with the next change and at the next start
+	return err
+}
+
+// taken reports whether the file of this generation exists.
+func (l *ledger) taken() bool { return slices.Contains(l.files(), l.path()) }
+
+// forget drops what the records of a damaged ledger said. The caller holds mu.
+func (r *Register) forget(controller policy.ControllerID) {
+	for id, g := range r.grants {
+		if g.tuple.Controller == controller {
+			r.shut(g, ErrDamaged)
+			delete(r.grants, id)
+		}
+	}
+	for t := range r.tuples {
+		if t.Controller == controller {
+			delete(r.tuples, t)
+		}
+	}
+	for key := range r.outbox {
+		if key.controller == controller {
+			delete(r.outbox, key)
+		}
+	}
+}
+
+// ended is a consent whose data key a change destroys.
+type ended struct {
+	consent wire.UUID
+	tuple   policy.Tuple
+}
+
+// destroy destroys the data keys of consents.
+func destroy(s *keyring.State, over []ended) {
+	for _, e := range over {
+		if g := s.Grants[e.consent]; g != nil {
+			g.DestroyData()
+		}
+	}
+}
+
+// farewell returns the record that ends a consent with the signed message that tells its controller so.
+func (r *Register) farewell(t policy.Tuple, consent wire.UUID, e Event, erase bool, now int64, who Actor) (*Record, error) {
+	rec := r.record(t, e, who, now)
+	rec.Consent, rec.Clear = consent, erase
+	var err error
+	rec.Message, err = r.sign(consent, wire.Withdrawal{
+		Consent: consent, Controller: string(t.Controller), Time: now, Clear: erase,
+	})
+	return rec, err
+}
+
+// sign returns a signed message under the identity of a consent.
+func (r *Register) sign(consent wire.UUID, message any) ([]byte, error) {
+	key, err := r.ring.Identity(consent)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(key)
+	return wire.Sign(key, message)
+}
+
+// Problems returns, per controller, why records wait in the key ring instead of being in the ledger's file, or why a
+// ledger does not count. It is empty when all is well.
+func (r *Register) Problems() map[policy.ControllerID]error {
+	r.commit.Lock()
+	defer r.commit.Unlock()
+	out := map[policy.ControllerID]error{}
+	for id, l := range r.ledgers {
+		if err := errors.Join(l.damage, l.problem); err != nil {
+			out[id] = err
+		}
+	}
+	return out
+}
