@@ -10,3 +10,13 @@ import _ "embed"
 //
 //go:embed policy.yaml
 var PolicyYAML []byte
+
+// SettingsYAML is the settings file with every key, its meaning and its default.
+//
+//go:embed scruple.yaml
+var SettingsYAML []byte
+
+// Unit is the systemd unit, a template with one instance per user account.
+//
+//go:embed scruple.service
+var Unit []byte

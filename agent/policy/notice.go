@@ -41,17 +41,18 @@ type phrases struct {
 	items, required, optional, immutable, list         string
 	others, origin                                     string
 	source                                             map[Source]string
-	background, session, submitted                     string
+	background, session, submitted, counted            string
 	minimiser                                          map[MinimiserName]string // sentences, a line each
 	exact, rounded                                     string
 	rule                                               map[Rule]string
 	device, kept, last, event, expiry                  string
 	events                                             map[Event]string
-	refusal, quiet                                     string
+	refusal, refusalContract, quiet                    string
 	withdraw, withdrawn, cleared, analyticsCleared     string
 	rights                                             string
 	regions                                            map[string]string
-	day, days, hour, hours, minute, minutes, comma     string
+	year, years, day, days, hour, hours                string
+	minute, minutes, comma                             string
 }
 
 var phrasebook = map[Lang]*phrases{LangEN: &english, LangZH: &chinese}
@@ -101,15 +102,7 @@ func (n *noticeWriter) write() {
 	}
 
 	n.heading(n.how)
-	n.body(n.source[c.Source])
-	switch p.Collect.Mode {
-	case ModeBackground:
-		n.body(fmt.Sprintf(n.background, n.spell(p.Collect.Every)))
-	case ModeSession:
-		n.body(fmt.Sprintf(n.session, n.spell(p.Collect.MaxSession)))
-	case ModeSubmitted:
-		n.body(n.submitted)
-	}
+	n.collection()
 	if c.Asked() {
 		n.heading(n.small)
 		n.minimised()
@@ -143,7 +136,11 @@ func (n *noticeWriter) write() {
 
 	if c.Asked() {
 		n.heading(n.refuse)
-		n.body(fmt.Sprintf(n.refusal, n.feature()))
+		if p.Basis == BasisContract {
+			n.body(n.refusalContract)
+		} else {
+			n.body(fmt.Sprintf(n.refusal, n.feature()))
+		}
 		n.body(fmt.Sprintf(n.quiet, n.spell(p.Quiet)))
 		n.heading(n.back)
 		n.body(n.withdraw)
@@ -175,11 +172,10 @@ func (n *noticeWriter) fields() {
 		switch {
 		case f.Required:
 			notes = append(notes, n.required)
+		case f.Immutable:
+			notes = append(notes, n.immutable)
 		case contract:
 			notes = append(notes, n.optional)
-		}
-		if f.Immutable {
-			notes = append(notes, n.immutable)
 		}
 		if f.Rule != RuleKeep {
 			notes = append(notes, strings.ReplaceAll(n.rule[f.Rule], "%d", strconv.Itoa(f.Limit)))
@@ -189,6 +185,23 @@ func (n *noticeWriter) fields() {
 			text += fmt.Sprintf(n.list, strings.Join(notes, n.comma))
 		}
 		n.item(text)
+	}
+}
+
+func (n *noticeWriter) collection() {
+	collect := n.e.Purpose.Collect
+	if collect.Mode == ModeSubmitted && n.e.Purpose.Minimiser.Name == MinimiseCounts {
+		n.body(n.counted)
+		return
+	}
+	n.body(n.source[n.e.Category.Source])
+	switch collect.Mode {
+	case ModeBackground:
+		n.body(fmt.Sprintf(n.background, n.spell(collect.Every)))
+	case ModeSession:
+		n.body(fmt.Sprintf(n.session, n.spell(collect.MaxSession)))
+	case ModeSubmitted:
+		n.body(n.submitted)
 	}
 }
 
@@ -250,6 +263,8 @@ func (n *noticeWriter) spell(d time.Duration) string {
 		return one
 	}
 	switch {
+	case d%(365*Day) == 0:
+		return count(365*Day, n.year, n.years)
 	case d%Day == 0:
 		return count(Day, n.day, n.days)
 	case d%time.Hour == 0:

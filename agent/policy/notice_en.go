@@ -56,6 +56,7 @@ var english = phrases{
 	background: "It is read in the background, at most once in %s.",
 	session: "It is read only while you are using the feature, for at most %s at a time, and never in the " +
 		"background.",
+	counted:   "It is counted by the application, which hands over the counts and nothing else.",
 	submitted: "It is taken over whenever you enter or change it; nothing is read in the background.",
 
 	minimiser: map[MinimiserName]string{
@@ -71,8 +72,8 @@ var english = phrases{
 			"about %s square kilometres), and the time is rounded to the hour. An area is sent only when it has " +
 			"changed, at most %d times a day.\nThe coordinates, altitude, speed and direction never leave this device.",
 		MinimiseContacts: "On this device each phone number and e-mail address is turned into a keyed digest. The " +
-			"digests are sent as one set, sorted and filled up with dummies to a fixed size of %d or more, so that " +
-			"neither their number nor a change shows.\nNames, numbers, addresses, photos and notes are neither stored " +
+			"digests are sent as one set, sorted and filled up with dummies to a fixed size (%d, or twice that, and so " +
+			"on), so that their exact number does not show.\nNames, numbers, addresses, photos and notes are neither stored " +
 			"nor sent.\nPlease note: whoever holds the key can reverse the digests, that is, find out by trying which " +
 			"numbers are in your address book. The receiver holds the key. So the digests are pseudonymous, not " +
 			"anonymous.",
@@ -100,12 +101,13 @@ var english = phrases{
 	},
 	expiry: "Your yes holds for at most %s. After that you are asked again, and without a new yes it stops.",
 
-	refusal: "Only “%s” stops working. Everything else works as before.",
-	quiet:   "You will not be asked again for at least %s.",
+	refusalContract: "No account can be opened or kept. What works without an account works as before.",
+	refusal:         "Only “%s” stops working. Everything else works as before.",
+	quiet:           "You will not be asked again for at least %s.",
 
 	withdraw:  "You can take your yes back at any time, at once and without giving a reason:",
-	withdrawn: "stops it, and destroys what is waiting on this device",
-	cleared:   "stops it, and also has the receiver erase what it has",
+	withdrawn: "stops it, tells the receiver, and destroys what is waiting on this device",
+	cleared:   "does the same, and has the receiver erase what it has",
 	analyticsCleared: "does the same; what was sent without an identifier cannot be found again, and so not be " +
 		"erased",
 
@@ -114,6 +116,8 @@ var english = phrases{
 		"you get an answer within thirty days.",
 
 	regions: map[string]string{"CN": "mainland China (CN)", "HK": "Hong Kong, China (HK)", "DE": "Germany (DE)", "SG": "Singapore (SG)"},
+	year:    "a year",
+	years:   "%d years",
 	day:     "a day",
 	days:    "%d days",
 	hour:    "an hour",
