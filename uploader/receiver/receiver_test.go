@@ -1,0 +1,569 @@
+package receiver_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/scruple-agent/scruple/agent/policy"
+	"github.com/scruple-agent/scruple/uploader/receiver"
+	"github.com/scruple-agent/scruple/uploader/receiver/receivertest"
+	"github.com/scruple-agent/scruple/uploader/wire"
+)
+
+// canary is a value that must be readable nowhere but in what is opened on purpose.
+const canary = "canary-5d2f90c1"
+
+var tester = receiver.Accessor{Who: "test", Command: "go test", Now: time.Unix(1, 0)}
+
+func steps(at time.Time, total int64) wire.Item {
+	return wire.Item{Time: at.Unix(), Fields: map[string]any{"total": total}}
+}
+
+func device(at time.Time, model string) wire.Item {
+	return wire.Item{Time: at.Unix(), Fields: map[string]any{"model": model}}
+}
+
+func opened(t *testing.T, r *receivertest.Receiver, consent wire.UUID) []receiver.StoredBatch {
+	t.Helper()
+	list, err := r.Store.Batches(context.Background(), consent, tester)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+func TestConsentThenBatchThenWithdrawal(t *testing.T) {
+	r := receivertest.New(t, receivertest.Options{})
+	c := r.Client(t, "device", "service")
+
+	if a := c.Send(t, device(r.Now(), canary)); a.Problem() != wire.ProblemConsentUnknown {
+		t.Fatalf("batch before consent: got %d %q, want consent-unknown", a.Status, a.Problem())
+	}
+	if n := len(r.Holdings(t)); n != 0 {
+		t.Fatalf("holdings before consent: got %d, want none", n)
+	}
+
+	given := c.Give(t)
+	if err := given.Answers("messenger", wire.ReceiptConsent, c.Consent, wire.HashOf(c.Sign(t, c.Message()))); err != nil {
+		t.Error(err)
+	}
+	b, body := c.Batch(t, device(r.Now(), canary))
+	got := c.Receipt(t, c.PutBatch(t, b.ID, body))
+	if err := got.Answers("messenger", wire.ReceiptBatch, c.Consent, wire.HashOf(body)); err != nil {
+		t.Error(err)
+	}
+	list := opened(t, r, c.Consent)
+	if len(list) != 1 || list[0].ID != b.ID || list[0].Batch.Items[0].Fields["model"] != canary {
+		t.Fatalf("stored: got %d batches, want the one sent", len(list))
+	}
+
+	withdrawn := c.Withdraw(t, false)
+	if withdrawn.Kind != wire.ReceiptWithdrawal || withdrawn.Erased != 0 {
+		t.Errorf("withdrawal without clear: got %s erased %d, want withdrawal erased 0", withdrawn.Kind, withdrawn.Erased)
+	}
+	if a := c.Send(t, device(r.Now(), canary)); a.Problem() != wire.ProblemConsentWithdrawn {
+		t.Errorf("batch after withdrawal: got %d %q, want consent-withdrawn", a.Status, a.Problem())
+	}
+	if a := c.PutBatch(t, b.ID, body); a.Problem() != wire.ProblemConsentWithdrawn {
+		t.Errorf("the stored batch again after withdrawal: got %d %q, want consent-withdrawn", a.Status, a.Problem())
+	}
+	if n := len(opened(t, r, c.Consent)); n != 1 {
+		t.Errorf("stored after withdrawal without clear: got %d, want 1 until its retention ends", n)
+	}
+
+	cleared := c.Withdraw(t, true)
+	if cleared.Kind != wire.ReceiptErasure || cleared.Erased != 1 {
+		t.Errorf("clear: got %s erased %d, want erasure erased 1", cleared.Kind, cleared.Erased)
+	}
+	if n := len(opened(t, r, c.Consent)); n != 0 {
+		t.Errorf("stored after clear: got %d, want none", n)
+	}
+}
+
+// Whatever the order in which a batch and the withdrawal of its consent arrive, nothing of it is left.
+func TestWithdrawalInBothOrders(t *testing.T) {
+	for name, batchFirst := range map[string]bool{"batch first": true, "withdrawal first": false} {
+		t.Run(name, func(t *testing.T) {
+			clock := receivertest.NewClock()
+			r := receivertest.New(t, receivertest.Options{Clock: clock})
+			c := r.Client(t, "steps", "compare")
+			c.Give(t)
+			b, body := c.Batch(t, steps(clock.Now(), 4321))
+			if batchFirst {
+				c.Receipt(t, c.PutBatch(t, b.ID, body))
+			}
+			c.Withdraw(t, true)
+			for range 3 {
+				if a := c.PutBatch(t, b.ID, body); a.Problem() != wire.ProblemConsentWithdrawn {
+					t.Errorf("late batch: got %d %q, want consent-withdrawn", a.Status, a.Problem())
+				}
+				clock.Advance(2 * 365 * 24 * time.Hour)
+				if _, err := r.Sweep(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if a := c.PutConsent(t, c.Message()); a.Problem() != wire.ProblemConsentWithdrawn {
+				t.Errorf("the consent again: got %d %q, want consent-withdrawn", a.Status, a.Problem())
+			}
+			h := r.Holdings(t)
+			if len(h) != 1 || h[0].Status != receiver.StatusWithdrawn || h[0].Batches != 0 || h[0].Category != "" {
+				t.Errorf("holdings: got %+v, want the tombstone alone", h)
+			}
+		})
+	}
+}
+
+// Both at once, many times: the answer may be either, what is left may not.
+func TestWithdrawalDuringBatches(t *testing.T) {
+	r := receivertest.New(t, receivertest.Options{})
+	for range 10 {
+		c := r.Client(t, "steps", "compare")
+		c.Give(t)
+		var wg sync.WaitGroup
+		for i := range 4 {
+			b, body := c.Batch(t, steps(r.Now(), int64(i)))
+			wg.Go(func() { c.PutBatch(t, b.ID, body) })
+		}
+		wg.Go(func() { c.Withdraw(t, true) })
+		wg.Wait()
+		if n := len(opened(t, r, c.Consent)); n != 0 {
+			t.Fatalf("stored after clear: got %d, want none", n)
+		}
+	}
+}
+
+func TestWithdrawalOfAnUnknownConsent(t *testing.T) {
+	r := receivertest.New(t, receivertest.Options{})
+	c := r.Client(t, "steps", "compare")
+	got := c.Withdraw(t, true)
+	if got.Kind != wire.ReceiptErasure || got.Erased != 0 {
+		t.Errorf("got %s erased %d, want erasure erased 0", got.Kind, got.Erased)
+	}
+	if a := c.PutConsent(t, c.Message()); a.Problem() != wire.ProblemConsentWithdrawn {
+		t.Errorf("consent that comes after its withdrawal: got %d %q, want consent-withdrawn", a.Status, a.Problem())
+	}
+}
+
+func TestSameMessageSameAnswer(t *testing.T) {
+	clock := receivertest.NewClock()
+	r := receivertest.New(t, receivertest.Options{Clock: clock})
+	c := r.Client(t, "steps", "compare")
+	consent, withdrawal := c.Message(), wire.Withdrawal{Consent: c.Consent, Controller: "messenger", Time: r.Now().Unix(), Clear: true}
+	erasure := c.Sign(t, wire.Erasure{ID: wire.NewUUID(), Consent: c.Consent, Controller: "messenger", Time: 1})
+	m, _, err := wire.Open[wire.Erasure](erasure)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, body := c.Batch(t, steps(r.Now(), 12))
+	for _, step := range []struct {
+		name string
+		send func() receivertest.Answer
+	}{
+		{"consent", func() receivertest.Answer { return c.PutConsent(t, consent) }},
+		{"batch", func() receivertest.Answer { return c.PutBatch(t, b.ID, body) }},
+		{"erasure", func() receivertest.Answer {
+			return c.Do(t.Context(), http.MethodPut, "/v1/erasures/"+m.ID.String(), erasure, "")
+		}},
+		{"batch that was erased", func() receivertest.Answer { return c.PutBatch(t, b.ID, body) }},
+		{"withdrawal", func() receivertest.Answer { return c.PutWithdrawal(t, withdrawal) }},
+	} {
+		first := step.send()
+		c.Receipt(t, first)
+		clock.Advance(time.Hour)
+		if again := step.send(); !bytes.Equal(again.Body, first.Body) || again.Status != first.Status {
+			t.Errorf("%s again: got another answer than before", step.name)
+		}
+	}
+	if n := len(opened(t, r, c.Consent)); n != 0 {
+		t.Errorf("stored: got %d, want none: the batch was erased", n)
+	}
+}
+
+func TestOtherBytesUnderTheSameID(t *testing.T) {
+	r := receivertest.New(t, receivertest.Options{})
+	c := r.Client(t, "steps", "compare")
+	c.Give(t)
+	other := c.Message()
+	other.Expiry--
+	if a := c.PutConsent(t, other); a.Problem() != wire.ProblemBodyDiffers || a.Status != http.StatusConflict {
+		t.Errorf("consent: got %d %q, want 409 body-differs", a.Status, a.Problem())
+	}
+	b, body := c.Batch(t, steps(r.Now(), 12))
+	c.Receipt(t, c.PutBatch(t, b.ID, body))
+	b.Items = []wire.Item{steps(r.Now(), 13)}
+	if a := c.PutBatch(t, b.ID, receivertest.Pack(t, b)); a.Problem() != wire.ProblemBodyDiffers || a.Status != http.StatusConflict {
+		t.Errorf("batch: got %d %q, want 409 body-differs", a.Status, a.Problem())
+	}
+	if got := opened(t, r, c.Consent); len(got) != 1 || got[0].Batch.Items[0].Fields["total"] != int64(12) {
+		t.Errorf("stored: want the first batch alone")
+	}
+}
+
+func TestConsentRefusals(t *testing.T) {
+	clock := receivertest.NewClock()
+	r := receivertest.New(t, receivertest.Options{Clock: clock})
+	for name, tc := range map[string]struct {
+		change func(*wire.Consent)
+		want   wire.ProblemType
+	}{
+		"other controller":     {func(m *wire.Consent) { m.Controller = "payments" }, wire.ProblemWrongController},
+		"undeclared category":  {func(m *wire.Consent) { m.Category = "mood" }, wire.ProblemPolicyMismatch},
+		"undeclared purpose":   {func(m *wire.Consent) { m.Purpose = "advertising-of-others" }, wire.ProblemPolicyMismatch},
+		"other subtree":        {func(m *wire.Consent) { m.Subtree[0]++ }, wire.ProblemPolicyMismatch},
+		"expired":              {func(m *wire.Consent) { m.Time, m.Expiry = 1000, 2000 }, wire.ProblemConsentExpired},
+		"expires now":          {func(m *wire.Consent) { m.Expiry = clock.Now().Unix() }, wire.ProblemConsentExpired},
+		"before the epoch":     {func(m *wire.Consent) { m.Time = -5 }, wire.ProblemMalformed},
+		"purpose of payments":  {func(m *wire.Consent) { m.Category, m.Purpose = paymentsTuple(t, r) }, wire.ProblemWrongController},
+		"connection's address": {func(m *wire.Consent) { m.Category, m.Purpose = connectionTuple(r) }, wire.ProblemPolicyMismatch},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := r.Client(t, "steps", "compare")
+			m := c.Message()
+			m.Time = clock.Now().Add(-time.Hour).Unix()
+			tc.change(&m)
+			if a := c.PutConsent(t, m); a.Problem() != tc.want || a.Status != tc.want.Status() {
+				t.Errorf("got %d %q, want %q", a.Status, a.Problem(), tc.want)
+			}
+			if a := c.Send(t, steps(r.Now(), 1)); a.Problem() != wire.ProblemConsentUnknown {
+				t.Errorf("batch after a refused consent: got %q, want consent-unknown", a.Problem())
+			}
+		})
+	}
+}
+
+func paymentsTuple(t *testing.T, r *receivertest.Receiver) (category, purpose string) {
+	t.Helper()
+	for _, tp := range r.Policy.Tuples("") {
+		if tp.Controller == "payments" {
+			return string(tp.Category), string(tp.Purpose)
+		}
+	}
+	t.Fatal("the example policy has no purpose of payments")
+	return "", ""
+}
+
+func connectionTuple(r *receivertest.Receiver) (category, purpose string) {
+	for _, c := range r.Policy.Categories {
+		if c.Source == policy.SourceConnection {
+			return string(c.ID), string(c.Purposes[0].ID)
+		}
+	}
+	return "address", "none"
+}
+
+func TestOneKeyOneTuple(t *testing.T) {
+	r := receivertest.New(t, receivertest.Options{})
+	c := r.Client(t, "steps", "compare")
+	c.Give(t)
+	other := r.Client(t, "device", "service").Message()
+	if a := c.PutConsent(t, other); a.Problem() != wire.ProblemPolicyMismatch {
+		t.Errorf("second purpose under one key: got %d %q, want policy-mismatch", a.Status, a.Problem())
+	}
+	c.Withdraw(t, true)
+	c.Consent = wire.NewUUID()
+	if a := c.PutConsent(t, c.Message()); a.Problem() != wire.ProblemConsentWithdrawn {
+		t.Errorf("retired key: got %d %q, want consent-withdrawn", a.Status, a.Problem())
+	}
+}
+
+// A person's consent is nobody else's: not to send under, not to withdraw, not to erase, and not to find out about.
+func TestAnothersConsent(t *testing.T) {
+	r := receivertest.New(t, receivertest.Options{})
+	mine, theirs := r.Client(t, "steps", "compare"), r.Client(t, "steps", "compare")
+	mine.Give(t)
+	theirs.Give(t)
+	mine.Receipt(t, mine.Send(t, steps(r.Now(), 7)))
+	id := mine.Consent
+	theirs.Consent = id
+
+	if a := theirs.Send(t, steps(r.Now(), 8)); a.Problem() != wire.ProblemConsentUnknown {
+		t.Errorf("batch: got %d %q, want consent-unknown", a.Status, a.Problem())
+	}
+	if a := theirs.PutConsent(t, theirs.Message()); a.Problem() != wire.ProblemConsentUnknown {
+		t.Errorf("consent: got %d %q, want consent-unknown", a.Status, a.Problem())
+	}
+	if a := theirs.PutWithdrawal(t, wire.Withdrawal{Consent: id, Controller: "messenger", Clear: true}); a.Problem() != wire.ProblemConsentUnknown {
+		t.Errorf("withdrawal: got %d %q, want consent-unknown", a.Status, a.Problem())
+	}
+	e := wire.Erasure{ID: wire.NewUUID(), Consent: id, Controller: "messenger"}
+	if a := theirs.Do(t.Context(), http.MethodPut, "/v1/erasures/"+e.ID.String(), theirs.Sign(t, e), ""); a.Problem() != wire.ProblemConsentUnknown {
+		t.Errorf("erasure: got %d %q, want consent-unknown", a.Status, a.Problem())
+	}
+	// Signed by the owner, but sent over another's connection.
+	w := mine.Sign(t, wire.Withdrawal{Consent: id, Controller: "messenger", Clear: true})
+	if a := theirs.Do(t.Context(), http.MethodPut, "/v1/consents/"+id.String()+"/withdrawal", w, ""); a.Problem() != wire.ProblemMalformed {
+		t.Errorf("stolen message: got %d %q, want malformed", a.Status, a.Problem())
+	}
+	if n := len(opened(t, r, id)); n != 1 {
+		t.Errorf("stored: got %d, want the owner's batch untouched", n)
+	}
+	var shown struct {
+		Consents []struct{ Batches []any }
+	}
+	a := theirs.Do(t.Context(), http.MethodGet, "/v1/data", nil, "")
+	if err := json.Unmarshal(a.Body, &shown); err != nil || len(shown.Consents) != 1 || len(shown.Consents[0].Batches) != 0 {
+		t.Errorf("data: got %s, want their own empty consent alone", a.Body)
+	}
+}
+
+func TestBatchRefusals(t *testing.T) {
+	clock := receivertest.NewClock()
+	r := receivertest.New(t, receivertest.Options{Clock: clock})
+	c := r.Client(t, "steps", "compare")
+	c.Give(t)
+	ok := steps(clock.Now(), 12)
+	for name, tc := range map[string]struct {
+		change func(*wire.Batch)
+		want   wire.ProblemType
+	}{
+		"other consent":    {func(b *wire.Batch) { b.Consent = wire.NewUUID() }, wire.ProblemConsentUnknown},
+		"other subtree":    {func(b *wire.Batch) { b.Subtree[31]++ }, wire.ProblemPolicyMismatch},
+		"undeclared field": {func(b *wire.Batch) { b.Items = append(b.Items, device(clock.Now(), canary)) }, wire.ProblemUndeclaredField},
+		"value as a name": {func(b *wire.Batch) {
+			b.Items[0].Fields = map[string]any{"total": int64(1), "call-12025550123": true}
+		}, wire.ProblemUndeclaredField},
+		"wrong type": {func(b *wire.Batch) { b.Items[0].Fields = map[string]any{"total": canary} }, wire.ProblemMalformed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, _ := c.Batch(t, wire.Item{Time: ok.Time, Fields: map[string]any{"total": int64(12)}})
+			tc.change(&b)
+			a := c.PutBatch(t, b.ID, receivertest.Pack(t, b))
+			if a.Problem() != tc.want || a.Status != tc.want.Status() {
+				t.Errorf("got %d %q, want %q", a.Status, a.Problem(), tc.want)
+			}
+			if bytes.Contains(a.Body, []byte(canary)) || bytes.Contains(a.Body, []byte("2025550123")) {
+				t.Errorf("the refusal holds a value: %s", a.Body)
+			}
+		})
+	}
+	t.Run("other path", func(t *testing.T) {
+		_, body := c.Batch(t, ok)
+		if a := c.PutBatch(t, wire.NewUUID(), body); a.Problem() != wire.ProblemMalformed {
+			t.Errorf("got %d %q, want malformed", a.Status, a.Problem())
+		}
+	})
+	t.Run("expired", func(t *testing.T) {
+		clock.Advance(c.Effective.Purpose.Expiry)
+		if a := c.Send(t, ok); a.Problem() != wire.ProblemConsentExpired {
+			t.Errorf("got %d %q, want consent-expired", a.Status, a.Problem())
+		}
+	})
+	if n := len(opened(t, r, c.Consent)); n != 0 {
+		t.Errorf("stored: got %d, want nothing that was refused", n)
+	}
+}
+
+// A device whose clock runs ahead, or a consent that claims to last longer than the policy lets it, prolongs nothing.
+func TestExpiryIsThePolicys(t *testing.T) {
+	clock := receivertest.NewClock()
+	r := receivertest.New(t, receivertest.Options{Clock: clock})
+	c := r.Client(t, "steps", "compare")
+	m := c.Message()
+	m.Time, m.Expiry = m.Time+1<<31, m.Expiry+1<<31
+	c.Receipt(t, c.PutConsent(t, m))
+	clock.Advance(c.Effective.Purpose.Expiry)
+	if a := c.Send(t, steps(clock.Now(), 1)); a.Problem() != wire.ProblemConsentExpired {
+		t.Errorf("got %d %q, want consent-expired", a.Status, a.Problem())
+	}
+}
+
+func TestAnalyticsLaneIsNotLaneB(t *testing.T) {
+	r := receivertest.New(t, receivertest.Options{})
+	for _, tp := range r.Policy.Tuples("") {
+		e, err := r.Policy.Effective(tp.Category, tp.Purpose)
+		if err != nil || e.Purpose.Lane != policy.LaneAnalytics || tp.Controller != "messenger" {
+			continue
+		}
+		c := r.Client(t, tp.Category, tp.Purpose)
+		c.Give(t)
+		if a := c.Send(t, wire.Item{Fields: map[string]any{"x": int64(1)}}); a.Problem() != wire.ProblemPolicyMismatch {
+			t.Errorf("%s: got %d %q, want policy-mismatch", tp, a.Status, a.Problem())
+		}
+		return
+	}
+	t.Fatal("the example policy has no analytics purpose")
+}
+
+func TestBadBodies(t *testing.T) {
+	r := receivertest.New(t, receivertest.Options{})
+	c := r.Client(t, "steps", "compare")
+	c.Give(t)
+	id := wire.NewUUID().String()
+	_, good := c.Batch(t, steps(r.Now(), 1))
+	bomb, err := wire.Compress(make([]byte, wire.MaxPlain))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Two frames unpack to twice the limit.
+	bomb = append(bomb, bomb...)
+	for name, tc := range map[string]struct {
+		path, encoding string
+		body           []byte
+		status         int
+		want           wire.ProblemType
+	}{
+		"empty batch":         {"/v1/batches/" + id, "zstd", []byte{}, 400, wire.ProblemMalformed},
+		"batch of garbage":    {"/v1/batches/" + id, "zstd", []byte(strings.Repeat("garbage", 99)), 400, wire.ProblemMalformed},
+		"cut batch":           {"/v1/batches/" + id, "zstd", good[:len(good)-3], 400, wire.ProblemMalformed},
+		"not packed":          {"/v1/batches/" + id, "", good, 415, ""},
+		"bomb":                {"/v1/batches/" + id, "zstd", bomb, 413, wire.ProblemTooLarge},
+		"large batch":         {"/v1/batches/" + id, "zstd", make([]byte, wire.MaxBody+1), 413, wire.ProblemTooLarge},
+		"upper case id":       {"/v1/batches/" + strings.ToUpper(id[:35]) + "A", "zstd", good, 400, wire.ProblemMalformed},
+		"id that is none":     {"/v1/consents/1", "", good, 400, wire.ProblemMalformed},
+		"consent of garbage":  {"/v1/consents/" + id, "", []byte("garbage"), 400, wire.ProblemMalformed},
+		"withdrawal as a cbo": {"/v1/consents/" + id + "/withdrawal", "", c.Sign(t, c.Message()), 400, wire.ProblemMalformed},
+		"other consent":       {"/v1/consents/" + id, "", c.Sign(t, c.Message()), 400, wire.ProblemMalformed},
+		"large message":       {"/v1/erasures/" + id, "", make([]byte, 1<<20), 413, wire.ProblemTooLarge},
+		"no such path":        {"/v2/erasures/" + id, "", good, 404, ""},
+		"other method's path": {"/v1/data", "", good, 405, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := c.Do(t.Context(), http.MethodPut, tc.path, tc.body, tc.encoding)
+			if a.Err != nil || a.Status != tc.status || a.Problem() != tc.want {
+				t.Errorf("got %d %q %v, want %d %q", a.Status, a.Problem(), a.Err, tc.status, tc.want)
+			}
+		})
+	}
+}
+
+func TestOnlyTLS13WithACertificate(t *testing.T) {
+	r := receivertest.New(t, receivertest.Options{})
+	c := r.Client(t, "steps", "compare")
+	good := c.HTTP.Transport.(*http.Transport).TLSClientConfig
+	for name, change := range map[string]func(*tls.Config){
+		"no client certificate": func(c *tls.Config) { c.Certificates = nil },
+		"TLS 1.2":               func(c *tls.Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS12, tls.VersionTLS12 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := good.Clone()
+			change(cfg)
+			tr := &http.Transport{TLSClientConfig: cfg}
+			defer tr.CloseIdleConnections()
+			resp, err := (&http.Client{Transport: tr}).Get(r.URL + "/v1/controller")
+			if err == nil {
+				resp.Body.Close()
+				t.Errorf("got status %d, want no connection", resp.StatusCode)
+			}
+		})
+	}
+	conn, err := tls.Dial("tcp", r.Address, good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if s := conn.ConnectionState(); s.Version != tls.VersionTLS13 || s.DidResume {
+		t.Errorf("got version %x resumed %t, want TLS 1.3", s.Version, s.DidResume)
+	}
+}
+
+func TestSlowDown(t *testing.T) {
+	clock := receivertest.NewClock()
+	r := receivertest.New(t, receivertest.Options{Clock: clock, Limits: receiver.Limits{
+		Batches: receiver.Rate{Burst: 2, Every: time.Minute}, Epochs: receiver.Rate{Burst: 1, Every: time.Hour},
+	}})
+	c, other := r.Client(t, "contacts", "find-friends"), r.Client(t, "steps", "compare")
+	c.Give(t)
+	other.Give(t)
+	item := receivertest.Contacts(t, c.Epoch(t), r.Now())
+	for range 2 {
+		c.Receipt(t, c.Send(t, item))
+	}
+	a := c.Send(t, item)
+	if a.Problem() != wire.ProblemSlowDown || a.Status != http.StatusTooManyRequests || a.Header.Get("Retry-After") != "60" {
+		t.Errorf("third batch: got %d %q Retry-After %q, want 429 slow-down 60", a.Status, a.Problem(), a.Header.Get("Retry-After"))
+	}
+	if a := c.Do(t.Context(), http.MethodGet, "/v1/contacts/epoch", nil, ""); a.Problem() != wire.ProblemSlowDown {
+		t.Errorf("second epoch: got %d %q, want slow-down", a.Status, a.Problem())
+	}
+	other.Receipt(t, other.Send(t, steps(r.Now(), 1)))
+	clock.Advance(time.Minute)
+	c.Receipt(t, c.Send(t, item))
+	c.Send(t, item)
+	c.Withdraw(t, true) // is never told to wait
+}
+
+func TestDataIsWhatWasSent(t *testing.T) {
+	r := receivertest.New(t, receivertest.Options{})
+	c := r.Client(t, "device", "service")
+	c.Give(t)
+	b, body := c.Batch(t, wire.Item{Time: 1784000000, Fields: map[string]any{"model": canary, "sensors": []string{"accelerometer"}}})
+	c.Receipt(t, c.PutBatch(t, b.ID, body))
+	c.Withdraw(t, false) // what is kept after a withdrawal can still be seen
+
+	type data struct {
+		Controller string
+		Pseudonym  string
+		Consents   []struct {
+			Consent receiver.Holding
+			Digests []string
+			Batches []receiver.BatchJSON
+		}
+	}
+	var got data
+	a := c.Do(t.Context(), http.MethodGet, "/v1/data", nil, "")
+	if err := json.Unmarshal(a.Body, &got); err != nil {
+		t.Fatalf("%v in %s", err, a.Body)
+	}
+	if got.Controller != "messenger" || got.Pseudonym != c.Pseudonym(t).String() || len(got.Consents) != 1 || len(got.Consents[0].Batches) != 1 {
+		t.Fatalf("got %s", a.Body)
+	}
+	batch := got.Consents[0].Batches[0]
+	if batch.ID != b.ID || batch.Items[0].Fields["model"] != canary || batch.Items[0].Time.Unix() != 1784000000 {
+		t.Errorf("got %+v, want what was sent", batch)
+	}
+	log, err := r.Store.Accesses(t.Context())
+	if err != nil || len(log) != 1 || log[0].Who != "data subject" || log[0].Command != "GET /v1/data" {
+		t.Errorf("accesses: got %+v %v, want the one", log, err)
+	}
+}
+
+func TestController(t *testing.T) {
+	r := receivertest.New(t, receivertest.Options{})
+	c := r.Client(t, "contacts", "find-friends")
+	c.Give(t)
+	e := c.Epoch(t)
+	a := c.Do(t.Context(), http.MethodGet, "/v1/controller", nil, "")
+	m, err := receiver.OpenMetadata(a.Body, c.Effective.Controller.Key)
+	if err != nil {
+		t.Fatalf("%v in %s", err, a.Body)
+	}
+	if m.Controller != "messenger" || m.Endpoint != r.URL || m.Region != "CN" || len(m.Pins) != 2 || len(m.Epochs) != 1 || m.Epochs[0].ID != e.ID {
+		t.Errorf("got %+v", m)
+	}
+	damaged := bytes.Replace(a.Body, []byte("region CN"), []byte("region SG"), 1)
+	if _, err := receiver.OpenMetadata(damaged, c.Effective.Controller.Key); !errors.Is(err, receiver.ErrMetadata) {
+		t.Errorf("damaged: got %v, want ErrMetadata", err)
+	}
+}
+
+// No log line, at any level, holds a value or an address.
+func TestLogsSayNothing(t *testing.T) {
+	core, logs := observer.New(zap.DebugLevel)
+	r := receivertest.New(t, receivertest.Options{Log: zap.New(core)})
+	c := r.Client(t, "device", "service")
+	c.Give(t)
+	c.Receipt(t, c.Send(t, device(r.Now(), canary)))
+	c.Send(t, wire.Item{Fields: map[string]any{canary: canary}})
+	c.PutBatch(t, wire.NewUUID(), []byte(canary))
+	c.Withdraw(t, true)
+	if logs.Len() == 0 {
+		t.Fatal("nothing was logged")
+	}
+	for _, line := range logs.All() {
+		b, err := json.Marshal(line.ContextMap())
+		if text := line.Message + string(b); err != nil || strings.Contains(text, canary) || strings.Contains(text, "127.0.0.1") {
+			t.Errorf("logged: %s %v", text, err)
+		}
+	}
+}
