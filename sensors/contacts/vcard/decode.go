@@ -3,6 +3,7 @@ package vcard
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/binary"
 	"unicode/utf8"
 )
 
@@ -23,23 +24,35 @@ var valueByte = func() (t [256]uint8) {
 }()
 
 func marks(b []byte) (m uint8) {
+	if n := len(b); n >= 8 {
+		// Eight bytes at a time, the last ones twice, to see that there is nothing.
+		var any uint64
+		for i := 0; i < n; i += 8 {
+			x := binary.LittleEndian.Uint64(b[min(i, n-8):])
+			any |= x | special(x)
+		}
+		if any&highs == 0 {
+			return 0
+		}
+	}
 	for _, c := range b {
 		m |= valueByte[c]
 	}
 	return m
 }
 
-// decode makes a value of what stands behind the colon. Most values need nothing
-// but their blanks cut and are handed out where they stand.
-func (r *Reader) decode(w word, raw []byte, p params, line int) (Value, bool) {
+// decode makes a value of what stands behind the colon, and tells whether it
+// could. Most need nothing but their blanks cut and are handed out where they
+// stand.
+func (r *Reader) decode(w word, raw []byte, p params, line int) bool {
 	v := trim(raw)
 	if len(v) == 0 {
 		r.skipProperty(line, Empty)
-		return Value{}, false
+		return false
 	}
 	if !r.card.open {
 		r.skip(line, Outside)
-		return Value{}, false
+		return false
 	}
 	switch {
 	case p.qp:
@@ -49,7 +62,7 @@ func (r *Reader) decode(w word, raw []byte, p params, line int) (Value, bool) {
 		var ok bool
 		if v, ok = r.base64(v); !ok {
 			r.skip(line, BadBase64)
-			return Value{}, false
+			return false
 		}
 	}
 	m := marks(v)
@@ -65,20 +78,25 @@ func (r *Reader) decode(w word, raw []byte, p params, line int) (Value, bool) {
 	switch {
 	case len(v) == 0:
 		r.skip(line, Empty)
-		return Value{}, false
+		return false
 	case m&isNUL != 0:
 		r.skip(line, NUL)
-		return Value{}, false
+		return false
 	}
-	r.text = v
-	kind := Tel
+	r.hand(w, v, line)
+	return true
+}
+
+// hand leaves a value for found.
+func (r *Reader) hand(w word, v []byte, line int) {
+	r.text, r.val.line = v, line
 	if w == wEmail {
-		kind = Email
+		r.val.kind = Email
 		r.stats.Emails++
 	} else {
+		r.val.kind = Tel
 		r.stats.Tels++
 	}
-	return Value{Card: r.stats.Cards, Line: line, Kind: kind, Agent: r.card.agents > 0, text: &r.text}, true
 }
 
 // appendQP decodes quoted-printable. A "=" without two hexadecimal digits

@@ -3,7 +3,7 @@ package vcard
 import "bytes"
 
 // property reads a TEL or EMAIL at pos. rest begins behind the name.
-func (r *Reader) property(w word, rest, text []byte, next int, folded bool) (Value, bool) {
+func (r *Reader) property(w word, rest, text []byte, next int, folded bool) bool {
 	r.card.pending = false
 	line := r.line
 	colon, p := parameters(rest)
@@ -12,28 +12,28 @@ func (r *Reader) property(w word, rest, text []byte, next int, folded bool) (Val
 		r.pass(text, next)
 		if colon < 0 {
 			r.skipProperty(line, NoColon)
-			return Value{}, false
+			return false
 		}
 		if len(text) > MaxLine {
 			r.skipProperty(line, TooLong)
-			return Value{}, false
+			return false
 		}
 		return r.decode(w, rest[colon+1:], p, line)
 	}
 	at := len(text) - len(rest)
 	if r.unfold(text, next, p.qp) {
 		r.skipProperty(line, TooLong)
-		return Value{}, false
+		return false
 	}
 	return r.value(w, r.word[at:], line)
 }
 
 // value reads an unfolded property from behind its name.
-func (r *Reader) value(w word, rest []byte, line int) (Value, bool) {
+func (r *Reader) value(w word, rest []byte, line int) bool {
 	colon, p := parameters(rest)
 	if colon < 0 {
 		r.skipProperty(line, NoColon)
-		return Value{}, false
+		return false
 	}
 	return r.decode(w, rest[colon+1:], p, line)
 }
@@ -104,14 +104,32 @@ func parameters(rest []byte) (colon int, p params) {
 	case rest[0] != ';':
 		return -1, p
 	}
+	from := 1
+	for i := 1; i < len(rest); i++ {
+		switch rest[i] {
+		case '"':
+			return quotedParameters(rest)
+		case ':':
+			p.set(rest[from:i])
+			return i, p
+		case ';':
+			p.set(rest[from:i])
+			from = i + 1
+		}
+	}
+	p.set(rest[from:])
+	return -1, p
+}
+
+// quotedParameters is parameters where a quote stands before the first colon.
+func quotedParameters(rest []byte) (colon int, p params) {
 	colon = findColon(rest)
 	head := rest
 	if colon >= 0 {
 		head = rest[:colon]
 	}
 	for len(head) > 0 {
-		// head begins with ";".
-		head = head[1:]
+		head = head[1:] // the ";"
 		n := endParam(head)
 		p.set(head[:n])
 		head = head[n:]
@@ -169,7 +187,7 @@ func endParam(b []byte) int {
 // set takes one parameter in: NAME=VALUE, or the bare value of 2.1.
 func (p *params) set(b []byte) {
 	// ENCODING, CHARSET, QUOTED-PRINTABLE, BASE64 are all there is to find.
-	if len(b) == 0 {
+	if len(b) < len("BASE64") {
 		return
 	}
 	switch b[0] | 0x20 {

@@ -41,9 +41,14 @@ type Reader struct {
 	any   bool // the input was not empty
 	stats Stats
 
-	block    []byte // own memory of blockSize bytes
-	word     []byte // an unfolded property
-	text     []byte // what Value.text points to
+	block []byte // own memory of blockSize bytes
+	word  []byte // an unfolded property
+	text  []byte // what Value.text points to
+	val   struct {
+		line int
+		kind Kind
+	}
+	plain    heads // parameters that do not matter
 	out      [2][]byte
 	decoders [charsets]*encoding.Decoder
 }

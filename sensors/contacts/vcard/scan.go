@@ -23,41 +23,53 @@ const (
 // an error that wraps the source's if that fails; both stay. Anything wrong in
 // the input itself is counted in Stats and passed over.
 func (r *Reader) Next() (Value, error) {
-	for r.more() {
-		if blank(r.buf[r.pos]) {
-			r.passFolds()
-			continue
+	for {
+		if r.quick() {
+			return r.found(), nil
 		}
-		text, next, whole := r.physical()
-		w, name := classify(text)
-		if !whole {
-			r.passLong(w, text)
-			continue
+		if !r.more() {
+			return Value{}, r.finish()
 		}
-		folded := next < r.end && blank(r.buf[next])
-		switch w {
-		case wOther:
-			if folded || soft(text) {
-				if v, ok := r.passOther(text, next, folded); ok {
-					return v, nil
-				}
-				continue
-			}
-			r.pass(text, next)
-			r.card.pending = false
-		case wStray:
-			if v, ok := r.stray(text, next, name, folded); ok {
-				return v, nil
-			}
-		case wTel, wEmail:
-			if v, ok := r.property(w, text[name:], text, next, folded); ok {
-				return v, nil
-			}
-		default:
-			r.frame(w, text[name:], text, next, folded)
+		if r.step() {
+			return r.found(), nil
 		}
 	}
-	return Value{}, r.finish()
+}
+
+// found is the value that was just left in text and val.
+func (r *Reader) found() Value {
+	return Value{Card: r.stats.Cards, Line: r.val.line, Kind: r.val.kind, Agent: r.card.agents > 0, text: &r.text}
+}
+
+// step looks at the line at pos, whatever it is, and tells whether it left a
+// value for found.
+func (r *Reader) step() bool {
+	if blank(r.buf[r.pos]) {
+		r.passFolds()
+		return false
+	}
+	text, next, whole := r.physical()
+	w, name := classify(text)
+	if !whole {
+		r.passLong(w, text)
+		return false
+	}
+	folded := next < r.end && blank(r.buf[next])
+	switch w {
+	case wOther:
+		if folded || soft(text) {
+			return r.passOther(text, next, folded)
+		}
+		r.pass(text, next)
+		r.card.pending = false
+	case wStray:
+		return r.stray(text, next, name, folded)
+	case wTel, wEmail:
+		return r.property(w, text[name:], text, next, folded)
+	default:
+		r.frame(w, text[name:], text, next, folded)
+	}
+	return false
 }
 
 // finish judges the end of the input once.
@@ -271,7 +283,7 @@ var lfByte, crByte = []byte{'\n'}, []byte{'\r'}
 // passOther passes a property of no interest that goes on over several lines.
 // Quoted-printable hides lines that look like properties. A property whose name
 // and parameters themselves are folded is put together and looked at again.
-func (r *Reader) passOther(text []byte, next int, folded bool) (Value, bool) {
+func (r *Reader) passOther(text []byte, next int, folded bool) bool {
 	r.card.pending = false
 	_, at := classify(text)
 	colon, p := parameters(text[at:])
@@ -280,12 +292,12 @@ func (r *Reader) passOther(text []byte, next int, folded bool) (Value, bool) {
 	}
 	if !p.qp {
 		r.pass(text, next)
-		return Value{}, false
+		return false
 	}
 	more := soft(text)
 	r.pass(text, next)
 	r.passSoft(more)
-	return Value{}, false
+	return false
 }
 
 // passSoft passes the rest of a quoted-printable property; more tells whether
@@ -330,7 +342,7 @@ func (r *Reader) skipProperty(line int, why Reason) {
 
 // stray passes a line that is no property: an empty one, a comment, base64 that
 // is not indented as 2.1 allows.
-func (r *Reader) stray(text []byte, next, at int, folded bool) (Value, bool) {
+func (r *Reader) stray(text []byte, next, at int, folded bool) bool {
 	if folded && len(text) > 0 && at == len(text) {
 		return r.foldedHead(text, next) // a name that is folded
 	}
@@ -339,14 +351,14 @@ func (r *Reader) stray(text []byte, next, at int, folded bool) (Value, bool) {
 	if len(text) >= minStray {
 		r.stride(size, next, false)
 	}
-	return Value{}, false
+	return false
 }
 
 // minStray keeps the search for equal lines to those that can be base64.
 const minStray = 32
 
 // foldedHead unfolds a property up to MaxLine bytes and looks at it as a whole.
-func (r *Reader) foldedHead(text []byte, next int) (Value, bool) {
+func (r *Reader) foldedHead(text []byte, next int) bool {
 	line := r.line
 	cut := r.unfold(text, next, false)
 	w, at := classify(r.word)
@@ -354,7 +366,7 @@ func (r *Reader) foldedHead(text []byte, next int) (Value, bool) {
 	case wTel, wEmail:
 		if cut {
 			r.skipProperty(line, TooLong)
-			return Value{}, false
+			return false
 		}
 		return r.value(w, r.word[at:], line)
 	case wBegin, wEnd, wAgent:
@@ -364,5 +376,5 @@ func (r *Reader) foldedHead(text []byte, next int) (Value, bool) {
 			r.passSoft(soft(r.word))
 		}
 	}
-	return Value{}, false
+	return false
 }
