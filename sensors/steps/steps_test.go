@@ -1,0 +1,66 @@
+package steps_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/scruple-agent/scruple/agent/consent"
+	"github.com/scruple-agent/scruple/agent/consent/consenttest"
+	"github.com/scruple-agent/scruple/sensors"
+	"github.com/scruple-agent/scruple/sensors/sensortest"
+	"github.com/scruple-agent/scruple/sensors/steps"
+)
+
+func TestRead(t *testing.T) {
+	doc := consenttest.Document(t)
+	reg, tuple := consenttest.New(t, doc), consenttest.Tuple(t, doc, "steps", "compare")
+	consenttest.Give(t, reg, tuple)
+	p := consenttest.PermitFrom(t, reg, tuple)
+	s, err := steps.Open(p, sensortest.StepCounter())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.Read(); err != nil || got.Counter != 1337 || got.Time.IsZero() {
+		t.Errorf("got %v, want the counter at 1337", err)
+	}
+	if err := reg.Withdraw(tuple, false, consenttest.Person); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Read(); !errors.Is(err, consent.ErrWithdrawn) {
+		t.Errorf("read after the withdrawal: %v", err)
+	}
+	if _, err := steps.Open(consent.Permit{}, sensortest.StepCounter()); !errors.Is(err, consent.ErrNoPermit) {
+		t.Errorf("zero permit: %v", err)
+	}
+}
+
+func TestBadTree(t *testing.T) {
+	p := consenttest.Permit(t, consenttest.Document(t), "steps", "compare")
+	dir, good := sensortest.StepCounterDir, sensortest.StepCounter()
+	for name, tc := range map[string]struct {
+		tree fstest.MapFS
+		is   error
+		says string
+	}{
+		"nothing":      {fstest.MapFS{}, sensors.ErrAbsent, "step counter"},
+		"no counter":   {sensortest.Accelerometer(), sensors.ErrAbsent, "step counter"},
+		"switched off": {sensortest.With(good, dir+"in_steps_en", "0\n"), steps.ErrDisabled, "switched off"},
+		"garbage":      {sensortest.With(good, dir+"in_steps_input", "canary"), nil, "in_steps_input"},
+		"negative":     {sensortest.With(good, dir+"in_steps_input", "-5"), nil, "in_steps_input"},
+		"absurd":       {sensortest.With(good, dir+"in_steps_input", "99999999999999"), nil, "in_steps_input"},
+		"en garbage":   {sensortest.With(good, dir+"in_steps_en", "canary"), nil, "in_steps_en"},
+	} {
+		s, err := steps.Open(p, tc.tree)
+		if err == nil {
+			_, err = s.Read()
+		}
+		if err == nil || !strings.Contains(err.Error(), tc.says) || strings.Contains(err.Error(), "canary") {
+			t.Errorf("%s: got %v, want an error that says %q", name, err, tc.says)
+		}
+		if tc.is != nil && !errors.Is(err, tc.is) {
+			t.Errorf("%s: %v is not %v", name, err, tc.is)
+		}
+	}
+}
