@@ -79,6 +79,19 @@ type Grant struct {
 	Clear bool `cbor:"5,keyasint"`
 }
 
+// Format shows how much there is, of whatever verb: fmt would print the keys behind a pointer as bytes for some verbs.
+func (s State) Format(f fmt.State, _ rune) {
+	fmt.Fprintf(f, "key ring %d with %d ledgers, %d grants", s.Counter, len(s.Ledgers), len(s.Grants))
+}
+
+// Format shows how much there is.
+func (l LedgerState) Format(f fmt.State, _ rune) {
+	fmt.Fprintf(f, "ledger %d with %d records", l.Generation, l.Size)
+}
+
+// Format shows what the keys are for.
+func (g Grant) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "keys of %s", g.Tuple) }
+
 // DestroyData wipes what makes the stored data of the consent readable.
 func (g *Grant) DestroyData() {
 	clear(g.DataKey)

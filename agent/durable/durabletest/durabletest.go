@@ -5,6 +5,7 @@ package durabletest
 
 import (
 	"errors"
+	"os"
 	"sync"
 	"syscall"
 	"testing"
@@ -23,6 +24,7 @@ type Steps struct {
 	torn    int
 	stopped bool
 	full    bool
+	ballast string // the disk is full while this file exists
 	failing fault.Op
 	trace   []string
 }
@@ -47,7 +49,7 @@ func (s *Steps) StopAt(n, torn int) {
 func (s *Steps) Restart() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.count, s.stopAt, s.stopped, s.full, s.failing, s.trace = 0, 0, false, false, "", nil
+	s.count, s.stopAt, s.stopped, s.full, s.ballast, s.failing, s.trace = 0, 0, false, false, "", "", nil
 }
 
 // Fill makes the disk full: creating and writing return ENOSPC, all else works.
@@ -55,6 +57,13 @@ func (s *Steps) Fill() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.full = true
+}
+
+// FillUntilRemoved makes the disk full as long as the file at path exists.
+func (s *Steps) FillUntilRemoved(path string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ballast = path
 }
 
 // FailSync makes every fsync of a file return EIO, as a dying disk does.
@@ -96,10 +105,19 @@ func (s *Steps) hook(op fault.Op, path string) (int, error) {
 	case s.count == s.stopAt:
 		s.stopped = true
 		return s.torn, ErrStopped
-	case s.full && (op == fault.Create || op == fault.Write):
+	case (s.full || s.crowded(path)) && (op == fault.Create || op == fault.Write):
 		return 0, syscall.ENOSPC
 	case s.failing == op:
 		return 0, syscall.EIO
 	}
 	return 0, nil
+}
+
+// crowded reports whether the ballast leaves no room for path. The ballast itself finds none once it has been removed.
+func (s *Steps) crowded(path string) bool {
+	if s.ballast == "" {
+		return false
+	}
+	_, err := os.Stat(s.ballast)
+	return err == nil || path == s.ballast+".tmp"
 }
