@@ -2,6 +2,7 @@ package consent
 
 import (
 	"crypto/ed25519"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -28,12 +29,17 @@ func (r *Register) look(t policy.Tuple) (eff policy.Effective, now tuple, err er
 	return eff, now, nil
 }
 
-// inForce reports whether the tuple has a consent that counts now.
-func (r *Register) inForce(t policy.Tuple) bool {
+// settled reports whether a consent is given and there is nothing to ask: it is in force, or what keeps it from that (the
+// clock) passes. One that has expired, or whose terms have changed, can be asked for again.
+func (r *Register) settled(t policy.Tuple) bool {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	_, _, err := r.current(t)
-	return err == nil
+	p := r.tuples[t]
+	if p == nil || p.status != Given {
+		return false
+	}
+	err := r.force(r.grants[p.consent])
+	return err == nil || errors.Is(err, ErrClock)
 }
 
 // Request notes that the question should be asked. An application gets ErrQuiet during the quiet period after
@@ -49,7 +55,7 @@ func (r *Register) Request(t policy.Tuple, who Actor) error {
 	if err != nil {
 		return fmt.Errorf("request consent: %w", err)
 	}
-	if p.asked || (p.status == Given && r.inForce(t)) {
+	if p.asked || r.settled(t) {
 		return nil
 	}
 	now, behind := r.now()
@@ -71,7 +77,7 @@ func (r *Register) Request(t policy.Tuple, who Actor) error {
 }
 
 // Show returns the notice in lang, for the person to read, and records that exactly this text was shown. Only then can
-// Grant accept it.
+// Grant accept it. While the consent is in force there is nothing to accept, and nothing is recorded.
 func (r *Register) Show(t policy.Tuple, lang policy.Lang, who Actor) (policy.Notice, error) {
 	if err := who.person(); err != nil {
 		return policy.Notice{}, fmt.Errorf("show notice: %w", err)
@@ -84,8 +90,8 @@ func (r *Register) Show(t policy.Tuple, lang policy.Lang, who Actor) (policy.Not
 	}
 	n := eff.Notice(lang)
 	shown := Notice{Lang: n.Lang, Text: n.Text, SHA256: n.SHA256}
-	if p.asked && p.shown == shown {
-		return n, nil
+	if p.asked && p.shown == shown || r.settled(t) {
+		return n, r.ring.Flush()
 	}
 	now, _ := r.now()
 	rec := r.record(t, EventRequested, who, now)
@@ -125,12 +131,12 @@ func (r *Register) grantLocked(t policy.Tuple, lang policy.Lang, notice wire.Has
 	if err != nil {
 		return id, nil, err
 	}
-	if p.status == Given && r.inForce(t) {
-		return p.consent, nil, r.ring.Flush()
-	}
 	now, behind := r.now()
-	if behind {
+	switch {
+	case behind:
 		return id, nil, ErrClock
+	case r.settled(t):
+		return p.consent, nil, r.ring.Flush()
 	}
 	n := eff.Notice(lang)
 	switch shown := p.shown; {

@@ -50,7 +50,10 @@ func (r *Register) put(controller policy.ControllerID, now int64, c *change) err
 		return ErrClosed
 	}
 	if l.problem != nil {
-		_ = r.ring.Reserve().Do(l.flush) // still failing: the ring keeps what waits
+		r.flush(l)
+		if l.damage != nil && !c.restart {
+			return l.damage
+		}
 	}
 	fresh := l
 	if c.restart {
@@ -64,37 +67,8 @@ func (r *Register) put(controller policy.ControllerID, now int64, c *change) err
 		return fmt.Errorf("%s: %w", controller, ErrFull)
 	}
 
-	keys, frames, size := make([]keyring.Secret, len(c.records)), slices.Clone(fresh.pending), fresh.size
-	waiting := 0
-	hashed := len(fresh.hashes)
-	undo := func() { fresh.hashes = fresh.hashes[:hashed] }
-	for i, rec := range c.records {
-		rec.Seq = size + uint64(i)
-		keys[i] = keyring.NewKey()
-		defer clear(keys[i])
-		frame, leaf, err := sealFrame(controller, fresh.generation, rec, keys[i])
-		if err == nil {
-			err = fresh.addLeaf(rec.Seq, leaf)
-		}
-		if err != nil {
-			undo()
-			return err
-		}
-		frames = append(frames, frame)
-	}
-	for _, f := range frames {
-		waiting += len(f)
-	}
-	if waiting > maxPending {
-		undo()
-		return fmt.Errorf("%s: %w: its file cannot be written", controller, ErrFull)
-	}
-	root, err := fresh.root(size + uint64(len(c.records)))
-	if err != nil {
-		undo()
-		return err
-	}
-	err = r.ring.Update(func(s *keyring.State) error {
+	size, hashed, frames := fresh.size, len(fresh.hashes), slices.Clone(fresh.pending)
+	err := r.ring.Update(func(s *keyring.State) error {
 		ls := s.Ledgers[controller]
 		if ls == nil || c.restart {
 			next := &keyring.LedgerState{
@@ -110,10 +84,31 @@ func (r *Register) put(controller policy.ControllerID, now int64, c *change) err
 			return fmt.Errorf("%s: %w: the key ring was changed by somebody else", controller, ErrDamaged)
 		}
 		fresh.public = ed25519.NewKeyFromSeed(ls.Seed).Public().(ed25519.PublicKey)
-		for i, k := range keys {
-			ls.RecordKeys[size+uint64(i)] = slices.Clone(k)
+		for i, rec := range c.records {
+			rec.Seq, rec.Counter = size+uint64(i), s.Counter+1
+			key := keyring.NewKey()
+			frame, leaf, err := sealFrame(controller, fresh.generation, rec, key)
+			if err != nil {
+				return err
+			}
+			if err := fresh.addLeaf(rec.Seq, leaf); err != nil {
+				return err
+			}
+			ls.RecordKeys[rec.Seq] = key
+			frames = append(frames, frame)
 		}
-		ls.Size, ls.Root, ls.Pending = size+uint64(len(keys)), root, frames
+		waiting := 0
+		for _, f := range frames {
+			waiting += len(f)
+		}
+		if waiting > maxPending {
+			return fmt.Errorf("%s: %w: its file cannot be written", controller, ErrFull)
+		}
+		var err error
+		ls.Size, ls.Pending = size+uint64(len(c.records)), frames
+		if ls.Root, err = fresh.root(ls.Size); err != nil {
+			return err
+		}
 		s.HighWater = max(s.HighWater, now)
 		s.PolicyVersion = max(s.PolicyVersion, r.doc.Version)
 		if c.keys != nil {
@@ -122,10 +117,10 @@ func (r *Register) put(controller policy.ControllerID, now int64, c *change) err
 		return nil
 	})
 	if err != nil && !durable.Replaced(err) {
-		undo()
+		fresh.hashes = fresh.hashes[:hashed]
 		return err
 	}
-	fresh.size, fresh.pending = size+uint64(len(keys)), frames
+	fresh.size, fresh.pending = size+uint64(len(c.records)), frames
 	r.mu.Lock()
 	if c.restart {
 		l.close()
@@ -138,8 +133,25 @@ func (r *Register) put(controller policy.ControllerID, now int64, c *change) err
 	r.renewLeases()
 	r.mu.Unlock()
 	r.saved = max(r.saved, now)
-	_ = r.ring.Reserve().Do(fresh.flush) // shown by Problem, repeated with the next change and at the next start
+	r.flush(fresh)
 	return err
+}
+
+// flush brings a ledger's file up to the ring. A failure is shown by Problems and the flush repeated with the next change, by
+// Sweep, and at the next start, while the records wait in the ring; a file that somebody has shortened is damage.
+func (r *Register) flush(l *ledger) {
+	err := r.ring.Reserve().Do(l.flush)
+	if !errors.Is(err, ErrDamaged) {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	l.damage = err
+	for _, g := range r.grants {
+		if g.tuple.Controller == l.controller {
+			r.shut(g, err)
+		}
+	}
 }
 
 // taken reports whether the file of this generation exists.
@@ -188,6 +200,9 @@ func (r *Register) farewell(t policy.Tuple, consent wire.UUID, e Event, erase bo
 	rec.Message, err = r.sign(consent, wire.Withdrawal{
 		Consent: consent, Controller: string(t.Controller), Time: now, Clear: erase,
 	})
+	if errors.Is(err, keyring.ErrNoKey) {
+		err = nil // only damage gets here; the end of a consent must not depend on it
+	}
 	return rec, err
 }
 

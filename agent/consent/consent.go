@@ -115,8 +115,8 @@ var (
 	ErrTooMany = errors.New("too many open use sessions")
 	// ErrFull says that a ledger has no room for anything but withdrawals.
 	ErrFull = errors.New("consent ledger is full")
-	// ErrReceipt says that a receipt does not answer the message.
-	ErrReceipt = errors.New("receipt does not answer this message")
+	// ErrReceipt says that a receipt does not answer the message, or is not signed by the controller.
+	ErrReceipt = wire.ErrReceipt
 	// ErrNoMessage says that there is no such message.
 	ErrNoMessage = errors.New("no such message")
 )

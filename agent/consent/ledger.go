@@ -82,34 +82,40 @@ func (l *ledger) root(n uint64) ([]byte, error) {
 }
 
 // open reads the ledger as the ring knows it: it cuts a torn tail, completes the file from the ring, checks
-// every leaf against the ring's tree head, and calls each with every record in order. A difference that a crash cannot
-// explain is returned as ErrDamaged. A disk that does not work is returned as it is.
-func (l *ledger) open(ls *keyring.LedgerState, each func(*Record)) error {
+// every leaf against the ring's tree head, and calls each with every record in order. counter is the ring's. A
+// difference that a crash cannot explain is returned as ErrDamaged. A disk that does not work is returned as it is.
+func (l *ledger) open(ls *keyring.LedgerState, counter uint64, each func(*Record)) error {
 	l.generation, l.size, l.pending = ls.Generation, ls.Size, ls.Pending
 	l.public = ed25519.NewKeyFromSeed(ls.Seed).Public().(ed25519.PublicKey)
 	l.hashes, l.good = nil, 0
 	must := l.size - uint64(len(l.pending)) // records that have to be in the file
 	damaged := func(why string) error { return fmt.Errorf("%s: %w: %s", l.path(), ErrDamaged, why) }
 
-	if _, err := os.Stat(l.path()); errors.Is(err, os.ErrNotExist) && must > 0 {
-		return damaged("the file is missing")
-	}
-	file, err := durable.OpenAppend(l.path())
-	if err != nil {
-		return err
-	}
-	l.file = file
 	head := header(l.controller, l.generation, l.public)
-	start := make([]byte, len(head))
-	n, err := file.ReadAt(start, 0)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return err
+	start, n := make([]byte, len(head)), 0
+	switch _, err := os.Stat(l.path()); {
+	case errors.Is(err, os.ErrNotExist) && must > 0:
+		return damaged("the file is missing")
+	case errors.Is(err, os.ErrNotExist):
+		// a crash came before it was made: flush makes it
+	default:
+		file, err := durable.OpenAppend(l.path())
+		if err != nil {
+			return err
+		}
+		l.file = file
+		if n, err = file.ReadAt(start, 0); err != nil && !errors.Is(err, io.EOF) {
+			return err
+		}
 	}
 	if !slices.Equal(start[:n], head[:n]) || (n < len(head) && must > 0) {
 		return damaged("its first line is not that of this ledger")
 	}
 
-	var records []*Record
+	var (
+		records []*Record
+		latest  uint64
+	)
 	read := func(seq uint64, frame []byte) error {
 		if err := l.addLeaf(seq, leafIn(frame)); err != nil {
 			return err
@@ -123,13 +129,17 @@ func (l *ledger) open(ls *keyring.LedgerState, each func(*Record)) error {
 		if err != nil {
 			return damaged(err.Error())
 		}
+		if rec.Counter < latest || rec.Counter > counter {
+			return damaged("the key ring is older than its records")
+		}
+		latest = rec.Counter
 		records = append(records, rec)
 		return nil
 	}
 	count := uint64(0)
 	if n == len(head) {
 		l.good = int64(n)
-		body := io.NewSectionReader(file, l.good, file.Size()-l.good)
+		body := io.NewSectionReader(l.file, l.good, l.file.Size()-l.good)
 		good, err := scanFrames(body, func(frame []byte, _ int64) error {
 			if count == l.size {
 				return damaged("it holds more than the key ring knows: the ring was put back to an older state")

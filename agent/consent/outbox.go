@@ -98,9 +98,7 @@ func (r *Register) acknowledge(controller policy.ControllerID, seq uint64, recei
 	c, err := r.doc.Controller(controller)
 	r.mu.RUnlock()
 	switch {
-	case w == nil:
-		return ErrNoMessage
-	case g == nil:
+	case w == nil || g == nil:
 		return ErrNoMessage
 	case err != nil:
 		return err
@@ -109,7 +107,7 @@ func (r *Register) acknowledge(controller policy.ControllerID, seq uint64, recei
 	}
 	got, err := wire.OpenReceipt(receipt, c.Key)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrReceipt, err)
+		return err
 	}
 	want := map[wire.MessageKind]wire.ReceiptKind{
 		wire.MsgConsent: wire.ReceiptConsent, wire.MsgWithdrawal: wire.ReceiptWithdrawal, wire.MsgErasure: wire.ReceiptErasure,
@@ -117,15 +115,8 @@ func (r *Register) acknowledge(controller policy.ControllerID, seq uint64, recei
 	if w.clear {
 		want = wire.ReceiptErasure
 	}
-	switch {
-	case got.Controller != string(controller):
-		return fmt.Errorf("%w: controller", ErrReceipt)
-	case got.Kind != want:
-		return fmt.Errorf("%w: kind", ErrReceipt)
-	case got.Consent != w.consent:
-		return fmt.Errorf("%w: consent", ErrReceipt)
-	case got.Body != wire.HashOf(w.body):
-		return fmt.Errorf("%w: body", ErrReceipt)
+	if err := got.Answers(string(controller), want, w.consent, wire.HashOf(w.body)); err != nil {
+		return err
 	}
 	now, _ := r.now()
 	rec := r.record(g.tuple, EventAcknowledged, agentItself, now)

@@ -54,6 +54,9 @@ type Record struct {
 	Message       []byte              `cbor:"17,keyasint" json:"message,omitempty"`   // to the controller, signed
 	RefersTo      uint64              `cbor:"18,keyasint" json:"refers_to,omitempty"` // acknowledged: whose message was answered
 	Receipt       []byte              `cbor:"19,keyasint" json:"receipt,omitempty"`   // acknowledged: the controller's signed note
+	// Counter is the key ring's counter with which the record was committed: a ring that was put back to an older state is
+	// behind its records.
+	Counter uint64 `cbor:"20,keyasint" json:"counter"`
 	// Erased says that the body of this record has been erased: only Seq is known.
 	Erased bool `cbor:"-" json:"erased,omitempty"`
 }

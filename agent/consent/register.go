@@ -77,22 +77,15 @@ func Open(dir string, ring *keyring.Ring, doc *policy.Document, subject policy.S
 		}
 		r.ledger(c.ID)
 	}
-	var err error
 	ring.View(func(s *keyring.State) {
 		r.saved, r.time.high = s.HighWater, s.HighWater
 		for id := range s.Ledgers {
 			r.ledger(id)
 		}
 		for id, l := range r.ledgers {
-			if err = l.recover(s.Ledgers[id], r.apply); err != nil {
-				return
-			}
+			l.recover(s.Ledgers[id], s.Counter, r.apply)
 		}
 	})
-	if err != nil {
-		r.Close()
-		return nil, fmt.Errorf("open consent register: %w", err)
-	}
 	if err := r.reconcile(); err != nil {
 		r.Close()
 		return nil, fmt.Errorf("open consent register: %w", err)
@@ -112,19 +105,19 @@ func (r *Register) ledger(id policy.ControllerID) *ledger {
 	return l
 }
 
-// recover opens the ledger, or notes its damage. An error is one of the disk.
-func (l *ledger) recover(ls *keyring.LedgerState, each func(*Record)) error {
+// recover opens the ledger, or notes why its consents cannot count: damage, or a file that cannot be read.
+func (l *ledger) recover(ls *keyring.LedgerState, counter uint64, each func(*Record)) {
 	if ls == nil {
 		l.damage = l.orphan()
-		return nil
+		return
 	}
-	err := l.open(ls, each)
-	if errors.Is(err, ErrDamaged) {
+	if err := l.open(ls, counter, each); err != nil {
+		if !errors.Is(err, ErrDamaged) {
+			err = fmt.Errorf("%w: %w", ErrDamaged, err)
+		}
 		l.damage = err
 		l.close()
-		return nil
 	}
-	return err
 }
 
 // orphan returns the damage of a ledger that has files although the ring knows nothing of it.
@@ -355,12 +348,11 @@ func (r *Register) State(t policy.Tuple) State {
 	} else if err == nil {
 		s.Err = ErrNotGiven
 	}
-	for id, g := range r.grants {
-		if g.tuple == t && !g.live && r.clearable(g) {
-			s.Ended = append(s.Ended, id)
+	for _, g := range r.grantsOf(t) {
+		if r.clearable(g) {
+			s.Ended = append(s.Ended, g.id)
 		}
 	}
-	slices.SortFunc(s.Ended, func(a, b wire.UUID) int { return slices.Compare(a[:], b[:]) })
 	if l := r.ledgers[t.Controller]; l != nil && l.damage != nil && t.Subject == r.subject {
 		s.Err = l.damage
 		r.ring.View(func(ks *keyring.State) {

@@ -1,8 +1,10 @@
 package consent
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/scruple-agent/scruple/agent/durable"
@@ -59,10 +61,8 @@ func (r *Register) withdraw(t policy.Tuple, erase bool, who Actor) (over []ended
 	var cleared []wire.UUID
 	r.mu.Lock()
 	p := r.tuples[t]
-	for id, g := range r.grants {
-		if g.tuple != t {
-			continue
-		}
+	for _, g := range r.grantsOf(t) {
+		id := g.id
 		if g.live { // also one that was granted while this call waited
 			g.closing = ErrUnfinished
 			r.shut(g, ErrWithdrawn)
@@ -112,6 +112,20 @@ func (r *Register) withdraw(t policy.Tuple, erase bool, who Actor) (over []ended
 		return nil, err
 	}
 	return over, nil
+}
+
+// grantsOf returns the consents of a tuple, oldest first. The caller holds mu.
+func (r *Register) grantsOf(t policy.Tuple) []*grant {
+	var out []*grant
+	for _, g := range r.grants {
+		if g.tuple == t {
+			out = append(out, g)
+		}
+	}
+	slices.SortFunc(out, func(a, b *grant) int {
+		return cmp.Or(cmp.Compare(a.given, b.given), slices.Compare(a.id[:], b.id[:]))
+	})
+	return out
 }
 
 // Restart begins a new ledger for a controller whose ledger is damaged, by the person's word. The damaged file stays where
@@ -345,8 +359,8 @@ func (r *Register) sweep(at time.Time) (over []ended, err error) {
 	}
 	for _, l := range r.ledgers {
 		if l.problem != nil {
-			if err := r.ring.Reserve().Do(l.flush); err != nil {
-				errs = append(errs, err)
+			if r.flush(l); l.problem != nil {
+				errs = append(errs, l.problem)
 			}
 		}
 	}
