@@ -2,6 +2,10 @@
 // canonical. It reads the copy that github.com/nyaruka/phonenumbers embeds; that
 // module is pinned here and is no part of the product.
 //
+// The copy is a snapshot taken just before release 9.0.32. That release changed
+// types of numbers in DZ, JP, NO, SJ, SO and UG, and none of the fields that are
+// read here: general pattern, possible lengths, prefixes, calling codes.
+//
 //	go -C ../_canonical run . -out ../canonical
 //
 // The output depends on the pinned metadata and on the Unicode version of the
@@ -43,7 +47,7 @@ func main() {
 	}
 	for name, body := range map[string][]byte{
 		"plans_tables.go": plans.source(),
-		"runes_tables.go": runesSource(),
+		"symbols_tables.go": runesSource(),
 	} {
 		src, err := format.Source(body)
 		if err != nil {

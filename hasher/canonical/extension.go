@@ -1,5 +1,7 @@
 package canonical
 
+import "unicode/utf8"
+
 // This file finds the extension at the end of a number. libphonenumber has one
 // regular expression of six alternatives for it; all of them end in digits and
 // none has digits before, so it is read backwards here without trying anything
@@ -22,15 +24,11 @@ func extensionStart(b []byte) int {
 	if end > 0 && b[end-1] == '#' {
 		end, hash = end-1, true
 	}
-	digits, p := 0, end
-	for p > 0 && digits <= 20 {
-		class, _, n := classBefore(b, p)
-		if class&isDigit == 0 {
-			break
-		}
-		p -= n
-		digits++
+	p := end
+	for p > 0 && end-p <= 20 && symClass[b[p-1]]&isDigit != 0 {
+		p--
 	}
+	digits := end - p
 	if digits == 0 || digits > 20 {
 		return -1
 	}
@@ -76,8 +74,8 @@ func extensionStart(b []byte) int {
 			break
 		}
 	}
-	if r, n := foldAt(b, after); n > 0 && (r == ':' || r == '.' || r == 0xff0e) {
-		q := after - n
+	if after > 0 && (b[after-1] == ':' || b[after-1] == '.' || b[after-1] == symWideDot) {
+		q := after - 1
 		labels(q)
 		if l := skipBack(b, q, commas); l < q {
 			if digits <= 9 {
@@ -98,106 +96,105 @@ const (
 	dashes              // space and "-"
 )
 
-// skipBack returns where the run of characters of set that ends at b[i] starts.
+// skipBack returns where the run of symbols of set that ends at b[i] starts.
 func skipBack(b []byte, i, set int) int {
-	for i > 0 {
+	for ; i > 0; i-- {
 		switch c := b[i-1]; {
 		case c == ' ' && set&(blanks|dashes) != 0,
-			c == '\t' && set&blanks != 0,
+			(c == '\t' || c == symNoBreak) && set&blanks != 0,
 			c == ',' && set&commas != 0,
 			c == '-' && set&(hyphens|dashes) != 0:
-			i--
-		case c == 0xa0 && set&blanks != 0 && i > 1 && b[i-2] == 0xc2:
-			i -= 2
 		default:
 			return i
 		}
 	}
-	return i
+	return 0
 }
 
 // before returns where label starts if b[:i] ends with it in any case, else -1.
 func before(b []byte, i int, label string) int {
-	for j := len(label); j > 0; {
-		// Labels hold runes of at most three bytes; walk them from the end.
-		k := j - 1
-		for label[k]&0xc0 == 0x80 {
-			k--
+	start := i - len(label)
+	if start < 0 {
+		return -1
+	}
+	for j, c := range b[start:i] {
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
 		}
-		want, _ := foldAt([]byte(label[k:j]), j-k)
-		got, n := foldAt(b, i)
-		if n == 0 || got != want {
+		if c == symLongS {
+			c = 's'
+		}
+		if c != label[j] {
 			return -1
 		}
-		i, j = i-n, k
+	}
+	return start
+}
+
+// maybe is before for a label that need not be there.
+func maybe(b []byte, i int, label string) int {
+	if at := before(b, i, label); at >= 0 {
+		return at
 	}
 	return i
 }
 
-// explicitLabel returns the start of a word such as "ext" that ends at b[i].
+// Labels with symbols beyond ASCII.
+const (
+	labelDob     = "\x97\x98\x99" // symDe, symO, symBe
+	labelWideXT  = "\x93\x94"
+	labelWideInt = "\x96\x95\x94"
+	labelWideE   = "\x92"
+	labelWideN   = "\x95"
+)
+
+// explicitLabel returns the start of a word such as "ext" that ends at b[i], -1
+// if there is none: e?xt(?:ensi(?:ó|ó|o))?n?, its full-width form, доб, anexo.
 func explicitLabel(b []byte, i int) int {
-	r, n := foldAt(b, i)
-	switch r {
-	case 'n':
-		return extWord(b, i-n)
-	case 't':
-		return extWord(b, i)
-	case 'o':
-		if l := before(b, i, "anexo"); l >= 0 {
-			return l
+	if i < 2 {
+		return -1
+	}
+	if b[i-1] >= utf8.RuneSelf {
+		if at := before(b, i, labelDob); at >= 0 {
+			return at
 		}
-		return extWord(b, i)
-	case 0xf3, 0x301:
-		return extWord(b, i)
-	case 0xff4e:
-		return wideExtWord(b, i-n)
-	case 0xff54:
-		return wideExtWord(b, i)
-	case 0x431:
-		return before(b, i, "доб")
+		if at := before(b, maybe(b, i, labelWideN), labelWideXT); at >= 0 {
+			return maybe(b, at, labelWideE)
+		}
 	}
-	return -1
-}
-
-// extWord is explicitLabel for e?xt(?:ensi(?:ó|o))?, its final n taken.
-func extWord(b []byte, i int) int {
-	if r, n := foldAt(b, i); r == 0xf3 || r == 'o' {
-		i = before(b, i-n, "ensi")
-	} else if r == 0x301 {
-		i = before(b, i-n, "ensio")
-	}
-	if i < 0 {
+	switch b[i-1] | 0x20 {
+	case 't', 'n', 'o', symAcute | 0x20, symOAcute | 0x20:
+	default:
 		return -1
 	}
-	if i = before(b, i, "xt"); i < 0 {
-		return -1
+	if at := before(b, i, "anexo"); at >= 0 {
+		return at
 	}
-	if r, n := foldAt(b, i); r == 'e' {
-		i -= n
+	i = maybe(b, i, "n")
+	for _, tail := range [...]string{"ensio", "ensi\x91", "ensio\x90"} {
+		if at := before(b, i, tail); at >= 0 {
+			i = at
+			break
+		}
+	}
+	if i = before(b, i, "xt"); i >= 0 {
+		i = maybe(b, i, "e")
 	}
 	return i
 }
 
-// wideExtWord is extWord for full-width letters.
-func wideExtWord(b []byte, i int) int {
-	if i = before(b, i, "ｘｔ"); i < 0 {
-		return -1
-	}
-	if r, n := foldAt(b, i); r == 0xff45 {
-		i -= n
-	}
-	return i
-}
-
-// ambiguousLabel returns the start of a label such as "x" that ends at b[i].
+// ambiguousLabel returns the start of a label such as "x" that ends at b[i], -1
+// if there is none.
 func ambiguousLabel(b []byte, i int) int {
-	switch r, n := foldAt(b, i); r {
-	case 'x', 0xff58, '#', 0xff03, '~', 0xff5e:
-		return i - n
-	case 't':
-		return before(b, i, "int")
-	case 0xff54:
-		return before(b, i, "ｉｎｔ")
+	if i == 0 {
+		return -1
 	}
-	return -1
+	switch b[i-1] {
+	case 'x', 'X', symWideX, '#', symWideHash, '~', symWideTilde:
+		return i - 1
+	}
+	if at := before(b, i, "int"); at >= 0 {
+		return at
+	}
+	return before(b, i, labelWideInt)
 }

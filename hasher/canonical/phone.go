@@ -1,6 +1,9 @@
 package canonical
 
-import "bytes"
+import (
+	"bytes"
+	"unicode/utf8"
+)
 
 // Regions lists the regions that have a numbering plan, sorted, as ISO 3166-1
 // alpha-2 codes in upper case (with XK, as CLDR has it).
@@ -25,10 +28,10 @@ func ValidRegion(region string) bool { return planOf(region) != 0 }
 // alpha-2 code in upper case; "ZZ", "" or one that is not in Regions is none.
 //
 // The result is the one of libphonenumber's Parse and Format at MetadataVersion,
-// whether or not such a number can exist. Nothing is allocated if dst has room
-// (tel: URIs with a phone-context of uncommon length aside). On error dst is
-// returned as it came; the errors are ErrCountryCode, ErrNotANumber,
-// ErrTooShortAfterIDD, ErrTooShort and ErrTooLong.
+// whether or not such a number can exist: read again, an impossible one may
+// lose a prefix more. Nothing is allocated if dst has room and input at most 128
+// characters. On error dst is returned as it came; the errors are
+// ErrCountryCode, ErrNotANumber, ErrTooShortAfterIDD, ErrTooShort and ErrTooLong.
 func AppendPhone(dst, input []byte, region string) ([]byte, error) {
 	home := planOf(region)
 	if len(input) > maxDigits {
@@ -38,21 +41,21 @@ func AppendPhone(dst, input []byte, region string) ([]byte, error) {
 	// digits and punctuation. Anything else is decided by the general reader.
 	i := 0
 	for ; i < len(input); i++ {
-		class := byteClass[input[i]]
-		if class&(isDigit|isPlus) != 0 {
-			break
-		}
-		if class&(isControl|isForeign) != 0 || input[i] == ';' {
+		c := input[i]
+		if c >= utf8.RuneSelf || c == ';' || symClass[c]&isControl != 0 {
 			return appendSlow(dst, input, home)
+		}
+		if symClass[c]&(isDigit|isPlus) != 0 {
+			break
 		}
 	}
 	start, end := i, len(input)
 	for ; end > start; end-- {
-		class := byteClass[input[end-1]]
-		if class&(isControl|isForeign) != 0 {
+		c := input[end-1]
+		if c >= utf8.RuneSelf || symClass[c]&isControl != 0 {
 			return appendSlow(dst, input, home)
 		}
-		if class&(isDigit|isLetter) != 0 || input[end-1] == '#' {
+		if symClass[c]&isWord != 0 {
 			break
 		}
 	}
@@ -60,15 +63,16 @@ func AppendPhone(dst, input []byte, region string) ([]byte, error) {
 		i++
 	}
 	var num [maxDigits + maxLiteral]byte
-	var seen uint8
+	var seen, high uint8
 	first, n := i, 0
 	for _, c := range input[i:end] {
-		class := byteClass[c]
+		class := symClass[c]
 		seen |= class
+		high |= c
 		num[n] = c
 		n += int(class & isDigit)
 	}
-	if seen&^(isDigit|isPunct) != 0 {
+	if high >= utf8.RuneSelf || seen&^(isDigit|isPunct|isWord) != 0 {
 		return appendSlow(dst, input, home)
 	}
 	// Three digits are a number, and so are two without anything else.
@@ -83,20 +87,29 @@ func AppendPhone(dst, input []byte, region string) ([]byte, error) {
 
 // appendSlow is AppendPhone for any input.
 func appendSlow(dst, input []byte, home uint8) ([]byte, error) {
-	var room [2 * maxDigits]byte
-	num := input
-	if at := bytes.Index(input, []byte(";phone-context=")); at >= 0 {
-		var ok bool
-		if num, ok = joinContext(room[:0], input, at); !ok {
+	var room, joined [2 * maxDigits]byte
+	num, fit := reduce(room[:0], input)
+	params := bytes.IndexByte(num, ';') >= 0
+	at := -1
+	if params {
+		at = bytes.Index(num, []byte(";phone-context="))
+	}
+	switch {
+	case at >= 0:
+		if num, fit = joinContext(joined[:0], num, at); !fit {
 			return dst, ErrNotANumber
 		}
-	} else if num = extract(input); len(num) == 0 {
+	case !fit:
 		return dst, ErrNotANumber
+	default:
+		num = extract(num)
 	}
-	if at := bytes.Index(num, []byte(";isub=")); at >= 0 {
-		num = num[:at]
+	if params {
+		if at := bytes.Index(num, []byte(";isub=")); at >= 0 {
+			num = num[:at]
+		}
 	}
-	start, third, stop, hints := measure(num)
+	start, third, stop, label := measure(num)
 	switch {
 	case third < 0:
 		if !twoDigits(num) {
@@ -109,7 +122,7 @@ func appendSlow(dst, input []byte, home uint8) ([]byte, error) {
 			return dst, ErrNotANumber
 		}
 		num = num[:ext]
-	case hints:
+	case label:
 		if ext := extensionStart(num); ext >= third || ext >= 0 && twoDigits(num[:ext]) {
 			num = num[:ext]
 		}
@@ -123,32 +136,16 @@ func appendSlow(dst, input []byte, home uint8) ([]byte, error) {
 }
 
 // extract returns the part of text that may be a number: from the first plus or
-// digit to the last letter or digit, and only the first of two numbers. It is
-// empty if text is not UTF-8 fit for interchange.
+// digit to the last letter or digit, and only the first of two numbers.
 func extract(text []byte) []byte {
-	start := -1
-	for i := 0; i < len(text); {
-		class, _, n := classAt(text, i)
-		if class&isControl != 0 {
-			return nil
-		}
-		if start < 0 && class&(isDigit|isPlus) != 0 {
-			start = i
-		}
-		i += n
+	start, end := 0, len(text)
+	for start < end && symClass[text[start]]&(isDigit|isPlus) == 0 {
+		start++
 	}
-	if start < 0 {
-		return nil
+	for end > start && symClass[text[end-1]]&isWord == 0 {
+		end--
 	}
-	num := text[start:]
-	for len(num) > 0 {
-		ok, n := endsNumber(num, len(num))
-		if ok {
-			break
-		}
-		num = num[:len(num)-n]
-	}
-	return cutSecond(num)
+	return cutSecond(text[start:end])
 }
 
 // cutSecond cuts off a second number or extension, as in "583-6985 x302/x2303":
@@ -159,11 +156,12 @@ func cutSecond(num []byte) []byte {
 		return num
 	}
 	for rest := num; len(rest) > 0; {
-		line := rest
-		rest = nil
-		if end, n := lineEnd(line); end >= 0 {
-			line, rest = line[:end], line[end+n:]
+		end := 0
+		for end < len(rest) && (rest[end] < '\n' || rest[end] > '\r') && rest[end] != symLine {
+			end++
 		}
+		line := rest[:end]
+		rest = rest[min(end+1, len(rest)):]
 		for i := len(line) - 1; i >= 0; i-- {
 			if line[i] != '/' && line[i] != '\\' {
 				continue
@@ -180,19 +178,6 @@ func cutSecond(num []byte) []byte {
 	return num
 }
 
-// lineEnd returns place and size of the first line terminator; -1, 0 for none.
-func lineEnd(b []byte) (at, size int) {
-	for i, c := range b {
-		switch {
-		case '\n' <= c && c <= '\r':
-			return i, 1
-		case c == 0xe2 && i+2 < len(b) && b[i+1] == 0x80 && b[i+2]&0xfe == 0xa8:
-			return i, 3
-		}
-	}
-	return -1, 0
-}
-
 // joinContext returns the number of an RFC 3966 URI whose phone-context
 // parameter starts at: a context that is a number prefix, then what stands
 // between "tel:" and the parameter. It appends to room. The result is false if
@@ -202,10 +187,9 @@ func joinContext(room, uri []byte, at int) ([]byte, bool) {
 	if end := bytes.IndexByte(context, ';'); end >= 0 {
 		context = context[:end]
 	}
-	var num []byte
 	switch {
 	case isGlobalContext(context):
-		num = append(room, context...)
+		room = append(room, context...)
 	case !isDomainContext(context):
 		return nil, false
 	}
@@ -217,10 +201,7 @@ func joinContext(room, uri []byte, at int) ([]byte, bool) {
 		// "tel:" stands after the parameter; libphonenumber then takes all of it.
 		at = len(uri)
 	}
-	if num == nil {
-		return uri[from:at], true
-	}
-	return append(num, uri[from:at]...), true
+	return append(room, uri[from:at]...), true
 }
 
 // isGlobalContext tells whether context is "+" and digits with separators.
@@ -229,33 +210,29 @@ func isGlobalContext(context []byte) bool {
 		return false
 	}
 	digits := false
-	for i := 1; i < len(context); {
-		class, _, n := classAt(context, i)
-		switch c := context[i]; {
-		case class&isDigit != 0:
+	for _, c := range context[1:] {
+		switch {
+		case symClass[c]&isDigit != 0:
 			digits = true
 		case c != '-' && c != '.' && c != '(' && c != ')':
 			return false
 		}
-		i += n
 	}
 	return digits
 }
 
 // isDomainContext tells whether context is a domain name as RFC 3966 writes it:
-// labels of letters, digits of any script and inner hyphens, the last starting with a
-// letter; a final dot is allowed.
+// labels of letters, digits of any script and inner hyphens, the last starting
+// with a letter; a final dot is allowed.
 func isDomainContext(context []byte) bool {
 	if n := len(context); n > 0 && context[n-1] == '.' {
 		context = context[:n-1]
 	}
 	first, hyphen, top := true, false, false
-	for i := 0; i < len(context); {
-		c := context[i]
-		class, _, n := classAt(context, i)
+	for _, c := range context {
 		letter := 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z'
 		switch {
-		case letter || class&isDigit != 0:
+		case letter || symClass[c]&isDigit != 0:
 			if first {
 				top = letter
 			}
@@ -267,57 +244,44 @@ func isDomainContext(context []byte) bool {
 		default:
 			return false
 		}
-		i += n
 	}
 	return !first && !hyphen && top
 }
 
 // measure reads num as far as it is a number: where its plus signs end, where
-// its third digit ends (-1 if there is none), and where the first character
-// stands that belongs into an extension only. hints tells whether what was read
-// may hold an extension, too.
-func measure(num []byte) (start, third, stop int, hints bool) {
-	i, digits := 0, 0
-	for i < len(num) {
-		class, _, n := classAt(num, i)
-		if class&isPlus == 0 {
+// its third digit ends (-1 if there is none), and where the first symbol stands
+// that belongs into an extension only. label tells whether what was read may
+// hold an extension's label.
+func measure(num []byte) (start, third, stop int, label bool) {
+	for start < len(num) && symClass[num[start]]&isPlus != 0 {
+		start++
+	}
+	i, digits := start, 0
+	var seen uint8
+	for ; i < len(num) && digits < 3; i++ {
+		class := symClass[num[i]]
+		if class&(isDigit|isPunct) == 0 {
+			return start, -1, i, false
+		}
+		seen |= class
+		digits += int(class & isDigit)
+	}
+	if digits < 3 {
+		return start, -1, i, false
+	}
+	for third = i; i < len(num); i++ {
+		class := symClass[num[i]]
+		if class&(isDigit|isPunct|isLetter) == 0 {
 			break
 		}
-		i += n
+		seen |= class
 	}
-	start = i
-	third = -1
-	for i < len(num) {
-		class, _, n := classAt(num, i)
-		if third < 0 {
-			if class&(isDigit|isPunct) == 0 {
-				return start, -1, i, false
-			}
-			if digits += int(class & isDigit); digits == 3 {
-				third = i + n
-			}
-		} else if class&inNumber == 0 {
-			return start, third, i, true
-		}
-		hints = hints || class&(isLetter|isHint) != 0
-		i += n
-	}
-	return start, third, i, hints
+	return start, third, i, seen&(isLetter|isTilde) != 0
 }
 
-// twoDigits tells whether b is two digits and nothing else.
-func twoDigits(b []byte) bool {
-	for range 2 {
-		if len(b) == 0 {
-			return false
-		}
-		class, _, n := classAt(b, 0)
-		if class&isDigit == 0 {
-			return false
-		}
-		b = b[n:]
-	}
-	return len(b) == 0
+// twoDigits tells whether num is two digits and nothing else.
+func twoDigits(num []byte) bool {
+	return len(num) == 2 && symClass[num[0]]&symClass[num[1]]&isDigit != 0
 }
 
 // keypad is the digit of each letter from A to Z (ITU-T E.161).
@@ -327,24 +291,22 @@ const keypad = "22233344455566677778889999"
 // or more make it a vanity number: letters are digits then, and only ASCII counts.
 func readDigits(digits *[maxDigits + maxLiteral]byte, num []byte) int {
 	letters := 0
-	for i := 0; i < len(num); {
-		class, _, size := classAt(num, i)
-		if class&isLetter != 0 {
-			letters++
-		}
-		i += size
+	for _, c := range num {
+		letters += int(symClass[c] & isLetter / isLetter)
 	}
 	n := 0
-	for i := 0; i < len(num) && n < maxDigits; {
-		class, digit, size := classAt(num, i)
-		if class&isDigit != 0 && (size == 1 || letters < 3) {
-			digits[n] = '0' + digit
+	for _, c := range num {
+		if n == maxDigits {
+			break
+		}
+		class := symClass[c]
+		if class&isDigit != 0 && (letters < 3 || c < utf8.RuneSelf) {
+			digits[n] = '0' + c&15
 			n++
-		} else if class&isLetter != 0 && size == 1 && letters >= 3 {
-			digits[n] = keypad[num[i]&^0x20-'A']
+		} else if letters >= 3 && class&isLetter != 0 && c < utf8.RuneSelf {
+			digits[n] = keypad[c&^0x20-'A']
 			n++
 		}
-		i += size
 	}
 	return n
 }
