@@ -23,7 +23,10 @@ func (v *avx2) name() string { return "avx2" }
 func (v *avx2) lanes() int   { return 8 }
 
 func (v *avx2) prepare() {
-	v.frame = AllocLocal(16 * 32)
+	base := GP64() // aligned: half of the accesses would cross a cache line
+	LEAQ(AllocLocal(16*32+64).Offset(63), base)
+	ANDQ(I8(-64), base)
+	v.frame = Mem{Base: base}
 	v.keep = GP64()
 	LEAQ(v.tables.mask.Offset(64), v.keep)
 }
@@ -139,6 +142,7 @@ func (v *avx2) choose(e, f, g, dst VecPhysical) {
 }
 
 func (v *avx2) majority(a, b, c, dst VecPhysical) {
+	// b ^ (a^b)&(b^c)
 	VPXOR(a, b, dst)
 	VPXOR(b, c, Y12)
 	VPAND(Y12, dst, dst)

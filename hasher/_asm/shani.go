@@ -281,11 +281,14 @@ func (s shani) batch() {
 	key, data := Load(Param("key"), GP64()), Load(Param("data"), GP64())
 	offs, idx := Load(Param("offs"), GP64()), Load(Param("idx"), GP64())
 	groups, out := Load(Param("groups"), GP64()), Load(Param("out"), GP64())
-	s.rows = GP64()
-	LEAQ(s.padding(), s.rows)
+	s.rows = alignedPad(s.padding())
 	var scratch Mem
 	if s.wide && !s.short {
-		scratch = AllocLocal(64 * s.lanes)
+		// A store that crosses a cache line is not forwarded to the loads after it.
+		base := GP64()
+		LEAQ(AllocLocal(64*s.lanes+64).Offset(63), base)
+		ANDQ(I8(-64), base)
+		scratch = Mem{Base: base}
 	}
 	keep := GP64() // what makes a mask of a n: see load
 	if s.wide {
@@ -295,7 +298,7 @@ func (s shani) batch() {
 	}
 	VZEROUPPER()
 
-	Label("loop")
+	Label("group")
 	s.shorts = nil
 	for l := range s.lanes {
 		at, n := GP64(), GP64()
@@ -349,7 +352,7 @@ func (s shani) batch() {
 	}
 	ADDQ(U8(4*s.lanes), idx)
 	DECQ(groups)
-	JNE(LabelRef("loop"))
+	JNE(LabelRef("group"))
 	if s.wide && !s.short {
 		VPXORQ(Z16, Z16, Z16)
 		for l := range s.lanes {
@@ -393,7 +396,7 @@ func (s *shani) load(l int, m Mem, n, keep GPVirtual, scratch Mem) {
 		VMOVDQU8_Z(m, K1, z)
 		SHLQ(U8(6), n)
 		VPORQ(Mem{Base: s.rows, Index: n, Scale: 1}, z, z)
-		VPSHUFB(bswap, z, z)
+		VPSHUFB(Mem{Base: s.rows, Disp: 64 * bswapRow}, z, z)
 		VMOVDQU64(z, scratch.Offset(64*l))
 		return
 	}
@@ -425,7 +428,7 @@ func (s shani) blocks() {
 	XORQ(off, off)
 	VZEROUPPER()
 
-	Label("loop")
+	Label("group")
 	for l := range s.lanes {
 		m, x, y := GP64(), s.abef(l), s.cdgh(l)
 		MOVQ(Mem{Base: blocks, Disp: 8 * l}, m)
@@ -455,7 +458,7 @@ func (s shani) blocks() {
 	}
 	ADDQ(U8(64), off)
 	DECQ(n)
-	JNE(LabelRef("loop"))
+	JNE(LabelRef("group"))
 	VZEROUPPER()
 	RET()
 }

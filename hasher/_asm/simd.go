@@ -19,6 +19,7 @@ type simd struct {
 
 	state [8]VecPhysical // A..H as of round 0; they change roles with each round
 	words [16]word       // the schedule's ring
+	loops int            // labels so far
 }
 
 // word is a word of the message schedule: in a vector of its own, or the same
@@ -71,7 +72,8 @@ type block struct {
 	pad    Mem // padding table
 }
 
-func (s *simd) round(i int) {
+// round does round i with the constant at k.
+func (s *simd) round(i int, k Mem) {
 	at := func(j int) VecPhysical { return s.state[(j-i)&7] }
 	a, b, c, d := at(0), at(1), at(2), at(3)
 	e, f, g, h := at(4), at(5), at(6), at(7)
@@ -80,7 +82,7 @@ func (s *simd) round(i int) {
 	if w.known && w.value != 0 {
 		s.addBroadcast(s.tables.outerWK.Offset(4*(i-8)), h)
 	} else {
-		s.addBroadcast(s.tables.k.Offset(4*i), h)
+		s.addBroadcast(k, h)
 	}
 	if !w.known {
 		s.add(w.at, h)
@@ -150,13 +152,42 @@ func (s *simd) folded(sum uint32) Mem {
 	panic(fmt.Sprintf("%s: no folded constant %#x", s.name, sum))
 }
 
+// compress runs the 64 rounds. From where no word is known any more, it is a loop
+// of 16 rounds: unrolled, two blocks' rounds would not fit the instruction cache.
 func (s *simd) compress() {
-	for i := range 64 {
-		if i >= 16 {
-			s.schedule(i)
-		}
-		s.round(i)
+	for i := range 16 {
+		s.round(i, s.tables.k.Offset(4*i))
 	}
+	i := 16
+	for ; i < 64 && s.anyKnown(); i++ {
+		s.schedule(i)
+		s.round(i, s.tables.k.Offset(4*i))
+	}
+	if i%16 != 0 {
+		panic("the ring and the roles come round every 16 rounds")
+	}
+	k, turns := GP64(), GP64()
+	LEAQ(s.tables.k.Offset(4*i), k)
+	MOVQ(U32((64-i)/16), turns)
+	s.loops++
+	again := fmt.Sprintf("rounds%d", s.loops)
+	Label(again)
+	for i := range 16 {
+		s.schedule(16 + i)
+		s.round(16+i, Mem{Base: k, Disp: 4 * i})
+	}
+	ADDQ(U8(64), k)
+	DECQ(turns)
+	JNE(LabelRef(again))
+}
+
+func (s *simd) anyKnown() bool {
+	for _, w := range s.words {
+		if w.known {
+			return true
+		}
+	}
+	return false
 }
 
 // batch writes a kernel like shani.batch does.
@@ -171,11 +202,10 @@ func (s simd) batch() {
 	key, data := Load(Param("key"), GP64()), Load(Param("data"), GP64())
 	offs, idx := Load(Param("offs"), GP64()), Load(Param("idx"), GP64())
 	groups, out := Load(Param("groups"), GP64()), Load(Param("out"), GP64())
-	rows := GP64()
-	LEAQ(pad, rows)
+	rows := alignedPad(pad)
 	s.prepare()
 
-	Label("loop")
+	Label("group")
 	source := func(l int) block {
 		at, n := GP64(), GP64()
 		MOVL(Mem{Base: idx, Disp: 4 * l}, at.As32())
@@ -209,7 +239,7 @@ func (s simd) batch() {
 	}
 	ADDQ(U8(4*s.lanes()), idx)
 	DECQ(groups)
-	JNE(LabelRef("loop"))
+	JNE(LabelRef("group"))
 	s.finish()
 	RET()
 }
@@ -236,7 +266,7 @@ func (s simd) blocks() {
 	XORQ(off, off)
 	s.prepare()
 
-	Label("loop")
+	Label("group")
 	for i, at := range s.load(func(l int) block {
 		m := GP64()
 		MOVQ(Mem{Base: blocks, Disp: 8 * l}, m)
@@ -256,7 +286,7 @@ func (s simd) blocks() {
 	}
 	ADDQ(U8(64), off)
 	DECQ(n)
-	JNE(LabelRef("loop"))
+	JNE(LabelRef("group"))
 	s.finish()
 	RET()
 }

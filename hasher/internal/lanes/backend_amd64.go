@@ -9,19 +9,19 @@ import "github.com/klauspost/cpuid/v2"
 func supported() []*backend {
 	has := func(f ...cpuid.FeatureID) bool { return cpuid.CPU.Supports(f...) }
 	sha := has(cpuid.SHA, cpuid.SSSE3, cpuid.SSE4, cpuid.AVX, cpuid.AVX2)
-	avx512 := has(cpuid.AVX512F, cpuid.AVX512BW, cpuid.BMI2)
+	avx512 := has(cpuid.AVX512F, cpuid.AVX512BW, cpuid.BMI2, cpuid.POPCNT)
 
 	var list []*backend
 	if sha && avx512 && has(cpuid.AVX512VL) {
 		list = append(list, &backend{
 			name: "shani4", lanes: 4, short: shani4Short, one: shani4HMAC, sum: shani4Sum,
-			blocks: shani4Blocks, ni: true,
+			blocks: shani4Blocks, classify: avx512Classify, ni: true,
 		})
 	}
 	if avx512 {
 		list = append(list, &backend{
 			name: "avx512x16", lanes: 16, one: avx512HMAC, sum: avx512Sum,
-			blocks: avx512Blocks, byWord: true,
+			blocks: avx512Blocks, classify: avx512Classify, byWord: true,
 		})
 	}
 	if sha {

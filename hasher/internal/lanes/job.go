@@ -96,7 +96,7 @@ func (j *job) key() *[16]uint32 {
 // worker is what one goroutine needs for kernels. It is on the heap because
 // kernels are called through pointers, which escape analysis cannot follow.
 type worker struct {
-	short, one, long [chunk + maxLanes]uint32 // numbers of messages, by class
+	short, one, long list
 
 	// For messages of several blocks:
 	states [8 * maxLanes]uint32
@@ -119,36 +119,23 @@ func (w *worker) chunk(j *job, lo, hi int) {
 			safe--
 		}
 	}
-	shortest := uint32(0) // lengths below belong to the short kernel
-	if be.short != nil && j.size == Size {
-		shortest = maxShort + 1
-	}
-	shorts, ones, longs := 0, 0, 0
-	offs := j.offs[lo : safe+1]
-	for i, end := range offs[1:] {
-		n := end - offs[i]
-		m := uint32(lo + i)
-		// Random lengths would mispredict every other branch: store always, count
-		// by the sign of the difference.
-		w.short[shorts], w.one[ones], w.long[longs] = m, m, m
-		isShort := (n - shortest) >> 31
-		isLong := (maxOne - n) >> 31
-		shorts += int(isShort)
-		longs += int(isLong)
-		ones += int(1 - isShort - isLong)
-	}
-	for m := safe; m < hi; m++ {
-		w.long[longs] = uint32(m)
-		longs++
-	}
-	one := be.one
+	one, shortest := be.one, uint32(maxShort+1)
 	if j.size != Size {
 		one = be.sum
 	}
-	if full := shorts / be.lanes; full > 0 {
-		w.call(j, be.short, &w.short, full)
+	if j.size != Size || be.short == nil {
+		shortest = 0
 	}
-	for _, m := range w.short[shorts/be.lanes*be.lanes : shorts] {
+	shorts, ones, longs := w.classify(be, j.offs[lo:safe+1], shortest)
+	for m := safe; m < hi; m++ {
+		w.long[longs] = uint32(m - lo)
+		longs++
+	}
+	full := shorts / be.lanes
+	if full > 0 {
+		w.call(j, be.short, lo, &w.short, full)
+	}
+	for _, m := range w.short[full*be.lanes : shorts] {
 		w.one[ones] = m // the rest fits the general kernel too
 		ones++
 	}
@@ -156,19 +143,53 @@ func (w *worker) chunk(j *job, lo, hi int) {
 		for i := range be.lanes - 1 {
 			w.one[ones+i] = w.one[ones-1] // fill the last group: same result, same place
 		}
-		w.call(j, one, &w.one, (ones+be.lanes-1)/be.lanes)
+		w.call(j, one, lo, &w.one, (ones+be.lanes-1)/be.lanes)
 	}
 	if longs > 0 {
-		w.longMessages(j, w.long[:longs])
+		w.longMessages(j, lo, w.long[:longs])
 	}
 }
 
-func (w *worker) call(j *job, k kernel, idx *[chunk + maxLanes]uint32, groups int) {
+// list holds numbers of messages of a chunk. The room behind a chunk is for what
+// sorting stores before it knows better; a power of two needs no bounds checks.
+type list = [2 * chunk]uint32
+
+// classify sorts the messages between offs into the lists: shorter than shortest,
+// of one block, and longer; and returns how many each has.
+func (w *worker) classify(be *backend, offs []uint32, shortest uint32) (shorts, ones, longs int) {
+	n := len(offs) - 1
+	done := 0
+	if be.classify != nil && n >= 16 {
+		done = n &^ 15
+		shorts, ones, longs = be.classify(&offs[0], done/16, shortest, &w.short[0], &w.one[0], &w.long[0])
+	}
+	start := offs[done]
+	for i, end := range offs[done+1:] {
+		n, m := end-start, uint32(done+i)
+		start = end
+		if n > maxOne { // seldom, so predicted
+			w.long[longs&(len(w.long)-1)] = m
+			longs++
+			continue
+		}
+		// Short or not is as good as random, and a branch would be mispredicted every
+		// other time: store always, count by the sign of the difference.
+		isShort := (n - shortest) >> 31
+		w.short[shorts&(len(w.short)-1)] = m
+		w.one[ones&(len(w.one)-1)] = m
+		shorts += int(isShort)
+		ones += int(1 - isShort)
+	}
+	return shorts, ones, longs
+}
+
+// call runs a kernel on messages of the chunk that begins with message lo.
+func (w *worker) call(j *job, k kernel, lo int, idx *list, groups int) {
 	var data *byte
 	if cap(j.data) > 0 {
 		data = &j.data[:1][0]
 	}
-	k(j.key(), data, &j.offs[0], &idx[0], groups, &j.dst[0])
+	k(j.key(), data, &j.offs[lo], &idx[0], groups, &j.dst[lo*j.size])
 }
 
 // lane is one message of several blocks on its way.
@@ -183,7 +204,7 @@ type lane struct {
 // longMessages keeps all lanes busy with the messages of the list: whenever a
 // lane has finished one, it takes the next. It also serves short messages that a
 // kernel cannot read in place.
-func (w *worker) longMessages(j *job, list []uint32) {
+func (w *worker) longMessages(j *job, lo int, list []uint32) {
 	be := j.be
 	lanes := w.lane[:be.lanes]
 	for l := range lanes {
@@ -195,7 +216,7 @@ func (w *worker) longMessages(j *job, list []uint32) {
 		for l := range lanes {
 			ln := &lanes[l]
 			if ln.message < 0 && len(list) > 0 {
-				w.start(j, l, int(list[0]))
+				w.start(j, l, lo+int(list[0]))
 				list = list[1:]
 			}
 			if ln.message < 0 {

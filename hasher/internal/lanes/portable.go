@@ -27,12 +27,14 @@ type resumable interface {
 // engine is what one goroutine needs; engines are reused, and hold no key
 // meanwhile.
 type engine struct {
-	h            resumable
+	h, outerHash resumable
 	inner, outer [stateSize]byte
 	buf          [sha256.Size]byte
 }
 
-var engines = sync.Pool{New: func() any { return &engine{h: sha256.New().(resumable)} }}
+var engines = sync.Pool{New: func() any {
+	return &engine{h: sha256.New().(resumable), outerHash: sha256.New().(resumable)}
+}}
 
 var zeroBlock [sha256.BlockSize - 1]byte
 
@@ -41,9 +43,11 @@ func (e *engine) release() {
 	clear(e.inner[:])
 	clear(e.outer[:])
 	clear(e.buf[:])
-	e.h.Reset()
-	e.h.Write(zeroBlock[:])
-	e.h.Reset()
+	for _, h := range []hash.Hash{e.h, e.outerHash} {
+		h.Reset()
+		h.Write(zeroBlock[:])
+		h.Reset()
+	}
 	engines.Put(e)
 }
 
@@ -60,19 +64,19 @@ func putState(dst *[stateSize]byte, s []uint32) {
 	binary.BigEndian.PutUint64(dst[stateSize-8:], sha256.BlockSize)
 }
 
-func (e *engine) restore(s *[stateSize]byte) {
-	if err := e.h.UnmarshalBinary(s[:]); err != nil {
+func restore(h resumable, s *[stateSize]byte) {
+	if err := h.UnmarshalBinary(s[:]); err != nil {
 		panic("lanes: SHA-256 state does not restore: " + err.Error())
 	}
 }
 
 func (e *engine) hmac(dst, msg []byte) {
-	e.restore(&e.inner)
+	restore(e.h, &e.inner)
 	e.h.Write(msg)
 	sum := e.h.Sum(e.buf[:0])
-	e.restore(&e.outer)
-	e.h.Write(sum)
-	copy(dst, e.h.Sum(e.buf[:0])[:Size])
+	restore(e.outerHash, &e.outer)
+	e.outerHash.Write(sum)
+	copy(dst, e.outerHash.Sum(e.buf[:0])[:Size])
 }
 
 // sums computes messages lo to hi-1 of a job.

@@ -73,3 +73,8 @@ func avx2Sum(key *[16]uint32, data *byte, offs *uint32, idx *uint32, groups int,
 //
 //go:noescape
 func avx2Blocks(states *uint32, blocks **byte, n int)
+
+// avx512Classify sorts the numbers of 16 messages per group by class.
+//
+//go:noescape
+func avx512Classify(offs *uint32, groups int, shortest uint32, short *uint32, one *uint32, long *uint32) (shorts int, ones int, longs int)
