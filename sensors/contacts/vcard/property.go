@@ -222,16 +222,18 @@ func (p *params) encoding(value []byte) {
 	}
 }
 
-// trim cuts white space and other control bytes except NUL from both ends.
+// trim cuts white space from both ends.
 func trim(b []byte) []byte {
-	for len(b) > 0 && b[0] <= ' ' && b[0] != 0 {
+	for len(b) > 0 && space(b[0]) {
 		b = b[1:]
 	}
-	for n := len(b); n > 0 && b[n-1] <= ' ' && b[n-1] != 0; n-- {
-		b = b[:n-1]
+	for len(b) > 0 && space(b[len(b)-1]) {
+		b = b[:len(b)-1]
 	}
 	return b
 }
+
+func space(c byte) bool { return c == ' ' || '\t' <= c && c <= '\r' }
 
 // frame reads a BEGIN, END or AGENT line at pos.
 func (r *Reader) frame(w word, rest, text []byte, next int, folded bool) {

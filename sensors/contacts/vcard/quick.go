@@ -191,7 +191,7 @@ func (r *Reader) simple(b []byte, at, stop int) []byte {
 		head[2] &= uint64(1)<<(8*max(colon-16, 0)) - 1
 		known := &r.plain[(head[0]*0x9e3779b97f4a7c15^head[1]*0xc2b2ae3d27d4eb4f^head[2]*0x165667b19e3779f9)>>58]
 		if *known != head {
-			c, p := parameters(b[at : at+colon+1])
+			c, p := parameters(b[at:stop])
 			if c != colon || p.qp || p.b64 || p.charset != nil {
 				return nil
 			}

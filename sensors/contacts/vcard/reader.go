@@ -41,9 +41,10 @@ type Reader struct {
 	any   bool // the input was not empty
 	stats Stats
 
-	block []byte // own memory of blockSize bytes
-	word  []byte // an unfolded property
-	text  []byte // what Value.text points to
+	block []byte        // own memory of blockSize bytes
+	word  []byte        // an unfolded property
+	text  []byte        // the value that was found last
+	get   func() []byte // returns it
 	val   struct {
 		line int
 		kind Kind
@@ -84,6 +85,9 @@ func (r *Reader) ResetBytes(b []byte) {
 }
 
 func (r *Reader) reset() {
+	if r.get == nil {
+		r.get = func() []byte { return r.text }
+	}
 	r.err, r.pos, r.end, r.lf, r.cr, r.calm, r.line = nil, 0, 0, -1, false, 0, 1
 	r.card.open, r.card.pending, r.card.agents = false, false, 0
 	r.done, r.any, r.stats, r.text = false, false, Stats{}, nil
@@ -99,7 +103,9 @@ func (r *Reader) Stats() Stats {
 // start reads the first block and finds out about UTF-16.
 func (r *Reader) start() {
 	r.fill()
-	switch b := r.buf[:r.end]; {
+	b := r.buf[:r.end]
+	r.any = len(b) > 0
+	switch {
 	case wide32(b):
 		r.stats.skip(Skip{Line: 1, Reason: Charset})
 		r.any, r.pos, r.err = false, r.end, io.EOF
@@ -108,7 +114,6 @@ func (r *Reader) start() {
 		r.pos, r.end, r.err, r.lf = 0, 0, nil, -1
 		r.fill()
 	}
-	r.any = r.any || r.end > 0
 }
 
 // fill moves what is left to the front of the block and reads until the block
@@ -204,9 +209,9 @@ func (r *Reader) discard() (last byte) {
 		if len(text) == 0 { // the block is full of carriage returns
 			r.line += r.end - r.pos
 			r.pos = r.end
-		} else {
-			r.pos += len(text)
+			return last
 		}
+		r.pos += len(text)
 	}
 }
 

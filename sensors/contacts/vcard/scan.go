@@ -38,7 +38,7 @@ func (r *Reader) Next() (Value, error) {
 
 // found is the value that was just left in text and val.
 func (r *Reader) found() Value {
-	return Value{Card: r.stats.Cards, Line: r.val.line, Kind: r.val.kind, Agent: r.card.agents > 0, text: &r.text}
+	return Value{Card: r.stats.Cards, Line: r.val.line, Kind: r.val.kind, Agent: r.card.agents > 0, text: r.get}
 }
 
 // step looks at the line at pos, whatever it is, and tells whether it left a

@@ -59,8 +59,9 @@ type Value struct {
 	Kind  Kind // Tel or Email
 	Agent bool // it stands in a card nested as AGENT in the card of that number
 
-	// A pointer, so that printing by reflection ends at an address.
-	text *[]byte
+	// A function, because printing by reflection ends at its address; it follows
+	// a pointer under a verb that does not fit.
+	text func() []byte
 }
 
 // Bytes returns the value as written, after transfer decoding, character
@@ -72,7 +73,7 @@ func (v Value) Bytes() []byte {
 	if v.text == nil {
 		return nil
 	}
-	return *v.text
+	return v.text()
 }
 
 // MarshalLogObject implements zapcore.ObjectMarshaler with the place only.
