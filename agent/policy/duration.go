@@ -21,7 +21,7 @@ func ParseDuration(s string) (time.Duration, error) {
 		days, rest = "0", s
 	}
 	n, err := strconv.ParseUint(days, 10, 32)
-	if err != nil || n > uint64(math.MaxInt64/Day)-1 {
+	if err != nil || s == "" || n > uint64(math.MaxInt64/Day)-1 {
 		return 0, errDuration
 	}
 	var d time.Duration

@@ -78,7 +78,7 @@ func (r *reader) parse(data []byte) *yaml.Node {
 		if errors.Is(err, io.EOF) {
 			r.fault(1, "", "empty")
 		} else {
-			r.fault(lineOf(err), "", "not well-formed YAML")
+			r.fault(lineOf(err, data), "", "not well-formed YAML")
 		}
 		return nil
 	}
@@ -90,7 +90,7 @@ func (r *reader) parse(data []byte) *yaml.Node {
 		r.fault(1, "", "empty")
 		return nil
 	}
-	r.plain(doc.Content[0], "")
+	r.plain(doc.Content[0])
 	return doc.Content[0]
 }
 
@@ -106,36 +106,63 @@ func validPrefix(data []byte) int {
 	return n
 }
 
-func lineOf(err error) int {
+// lineOf finds the line that a message of package yaml is about. For an alias without an anchor the message
+// holds only the name.
+func lineOf(err error, data []byte) int {
 	if m := yamlLine.FindStringSubmatch(err.Error()); m != nil {
 		n, _ := strconv.Atoi(m[1])
 		return n
 	}
-	return 0
+	if _, name, ok := strings.Cut(err.Error(), "unknown anchor '"); ok {
+		name, _, _ = strings.Cut(name, "'")
+		if i := bytes.Index(data, []byte("*"+name)); i >= 0 {
+			return 1 + bytes.Count(data[:i], []byte("\n"))
+		}
+	}
+	return 1
 }
 
 // plain refuses what makes a YAML text mean something else than it shows: aliases, anchors, merge keys, tags.
-func (r *reader) plain(n *yaml.Node, path string) {
+// Paths are made only where something is found.
+func (r *reader) plain(root *yaml.Node) {
+	if !anyNode(root, func(n *yaml.Node) bool { return disguise(n) != "" }) {
+		return
+	}
+	eachNode(root, "", func(n *yaml.Node, path string) {
+		if problem := disguise(n); problem != "" {
+			r.fault(n.Line, path, "%s", problem)
+		}
+	})
+}
+
+func disguise(n *yaml.Node) string {
 	switch {
 	case n.Kind == yaml.AliasNode:
-		r.fault(n.Line, path, "YAML alias: write the value out")
-		return
+		return "YAML alias: write the value out"
 	case n.Anchor != "":
-		r.fault(n.Line, path, "YAML anchor: write the value out")
+		return "YAML anchor: write the value out"
 	case n.Style&yaml.TaggedStyle != 0:
-		r.fault(n.Line, path, "YAML tag")
+		return "YAML tag"
 	case n.Tag == "!!merge":
-		r.fault(n.Line, path, "YAML merge key: write the keys out")
+		return "YAML merge key: write the keys out"
 	}
+	return ""
+}
+
+func anyNode(n *yaml.Node, is func(*yaml.Node) bool) bool {
+	return is(n) || slices.ContainsFunc(n.Content, func(c *yaml.Node) bool { return anyNode(c, is) })
+}
+
+// eachNode calls f for every node with its path. It does not follow aliases.
+func eachNode(n *yaml.Node, path string, f func(n *yaml.Node, path string)) {
+	f(n, path)
 	for i, c := range n.Content {
-		p := path
 		switch n.Kind {
 		case yaml.MappingNode:
-			p = join(path, shown(n.Content[i&^1].Value))
+			eachNode(c, join(path, shown(n.Content[i&^1].Value)), f)
 		case yaml.SequenceNode:
-			p = element(path, i, c)
+			eachNode(c, element(path, i, c), f)
 		}
-		r.plain(c, p)
 	}
 }
 
@@ -159,9 +186,21 @@ func element(path string, i int, n *yaml.Node) string {
 	return path + "[" + strconv.Itoa(i) + "]"
 }
 
-var idForm = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)
-
-func isID(s string) bool { return len(s) <= maxID && idForm.MatchString(s) }
+// isID reports whether s is lower-case words of letters and digits with single hyphens between them, the first
+// of which starts with a letter.
+func isID(s string) bool {
+	if s == "" || len(s) > maxID || s[0] < 'a' || s[0] > 'z' {
+		return false
+	}
+	for i := range len(s) {
+		c := s[i]
+		letter := c >= 'a' && c <= 'z' || c >= '0' && c <= '9'
+		if !letter && (c != '-' || i+1 == len(s) || s[i+1] == '-') {
+			return false
+		}
+	}
+	return true
+}
 
 // shown returns a name from outside if it looks like a name, so that a value in its place is not printed.
 func shown(name string) string {

@@ -22,14 +22,13 @@ const (
 )
 
 var (
-	regionForm    = regexp.MustCompile(`^[A-Z]{2}$`)
-	clauseForm    = regexp.MustCompile(`^(iii|ii|iv|i|v|[1-9][0-9]?(\.[1-9][0-9]?)?)$`)
-	dataForm      = regexp.MustCompile(`^(user|system)(\.[a-z_]+){0,4}$`)
-	useForm       = regexp.MustCompile(`^[a-z_]+(\.[a-z_]+){0,4}$`)
-	dataTermForm  = regexp.MustCompile(`^(pd|dpv|scruple):[A-Z][A-Za-z]{1,60}$`)
-	useTermForm   = regexp.MustCompile(`^(dpv|scruple):[A-Z][A-Za-z]{1,60}$`)
-	contactForm   = regexp.MustCompile(`^([^@\s]{1,64}@[A-Za-z0-9.-]{1,190}|https://[^\s]{1,200})$`)
-	fieldNameForm = idForm
+	regionForm   = regexp.MustCompile(`^[A-Z]{2}$`)
+	clauseForm   = regexp.MustCompile(`^(iii|ii|iv|i|v|[1-9][0-9]?(\.[1-9][0-9]?)?)$`)
+	dataForm     = regexp.MustCompile(`^(user|system)(\.[a-z_]+){0,4}$`)
+	useForm      = regexp.MustCompile(`^[a-z_]+(\.[a-z_]+){0,4}$`)
+	dataTermForm = regexp.MustCompile(`^(pd|dpv|scruple):[A-Z][A-Za-z]{1,60}$`)
+	useTermForm  = regexp.MustCompile(`^(dpv|scruple):[A-Z][A-Za-z]{1,60}$`)
+	contactForm  = regexp.MustCompile(`^([^@\s]{1,64}@[A-Za-z0-9.-]{1,190}|https://[^\s]{1,200})$`)
 )
 
 // Parse reads an unsigned document strictly. Where anything is wrong it returns Faults, all of them, and no
@@ -127,7 +126,7 @@ func (r *reader) field(n *yaml.Node, path string) Field {
 	o := r.object(n, path, "name", "type", "choices", "rule", "limit", "required", "immutable", "default", "label",
 		"fideslang", "dpv")
 	f := Field{
-		Name: o.form("name", fieldNameForm, "lower-case letters, digits and hyphens"),
+		Name: o.id("name"),
 		Type: oneOf(o, "type", true, FieldText, FieldInteger, FieldBoolean, FieldChoice, FieldTexts,
 			FieldBytes),
 		Rule:      oneOf(o, "rule", false, RuleKeep, RuleRound, RuleTruncate, RuleDigest, RuleDrop),

@@ -20,12 +20,22 @@ var (
 	urlToStd  = strings.NewReplacer("-", "+", "_", "/", "=", "")
 )
 
+// shortestSecret is the length of the shortest run of characters that secretValue takes for a key: 32 bytes in
+// base64 without padding.
+const shortestSecret = 43
+
 // secretValue reports whether s holds something that looks like a secret.
 func secretValue(s string) bool {
+	if len(s) < len("PRIVATE+KEY+") {
+		return false
+	}
 	for _, mark := range secretMarks {
 		if strings.Contains(s, mark) {
 			return true
 		}
+	}
+	if longestRun(s) < shortestSecret {
+		return false
 	}
 	if hexRun.MatchString(s) {
 		return true
@@ -46,6 +56,21 @@ func secretValue(s string) bool {
 	return false
 }
 
+// longestRun is the length of the longest run of characters of either base64 alphabet.
+func longestRun(s string) int {
+	longest, run := 0, 0
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '+', c == '/', c == '-', c == '_':
+			run++
+			longest = max(longest, run)
+		default:
+			run = 0
+		}
+	}
+	return longest
+}
+
 // secretName reports whether a key is named like one that holds a secret.
 func secretName(key string) bool {
 	key = strings.ToLower(key)
@@ -61,28 +86,16 @@ func secretName(key string) bool {
 func (r *reader) secrets(data []byte, root *yaml.Node) {
 	const problem = "a secret does not belong in a policy"
 	hit := make(map[int]bool)
-	var walk func(n *yaml.Node, path string)
-	walk = func(n *yaml.Node, path string) {
-		if n.Kind == yaml.ScalarNode && secretValue(n.Value) {
+	if root != nil && anyNode(root, func(n *yaml.Node) bool { return secretValue(n.Value) }) {
+		eachNode(root, "", func(n *yaml.Node, path string) {
+			if n.Kind != yaml.ScalarNode || !secretValue(n.Value) {
+				return
+			}
 			r.fault(n.Line, path, problem)
-			for i := range 1 + strings.Count(n.Value, "\n") {
+			for i := range 2 + strings.Count(n.Value, "\n") { // a block begins below its key
 				hit[n.Line+i] = true
 			}
-			if n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0 {
-				hit[n.Line+1+strings.Count(n.Value, "\n")] = true
-			}
-		}
-		for i, c := range n.Content {
-			switch n.Kind {
-			case yaml.MappingNode:
-				walk(c, join(path, shown(n.Content[i&^1].Value)))
-			case yaml.SequenceNode:
-				walk(c, element(path, i, c))
-			}
-		}
-	}
-	if root != nil {
-		walk(root, "")
+		})
 	}
 	if len(data) > MaxDocument {
 		return
