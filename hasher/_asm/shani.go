@@ -303,10 +303,7 @@ func (s shani) batch() {
 	for l := range s.lanes {
 		at, n := GP64(), GP64()
 		MOVL(Mem{Base: idx, Disp: 4 * l}, at.As32())
-		MOVL(Mem{Base: offs, Index: at, Scale: 4, Disp: 4}, n.As32())
-		MOVL(Mem{Base: offs, Index: at, Scale: 4}, at.As32())
-		SUBQ(at, n)
-		ADDQ(data, at)
+		locate(l, at, n, data, offs)
 		s.load(l, Mem{Base: at}, n, keep, scratch)
 	}
 	if s.wide && !s.short {

@@ -209,10 +209,7 @@ func (s simd) batch() {
 	source := func(l int) block {
 		at, n := GP64(), GP64()
 		MOVL(Mem{Base: idx, Disp: 4 * l}, at.As32())
-		MOVL(Mem{Base: offs, Index: at, Scale: 4, Disp: 4}, n.As32())
-		MOVL(Mem{Base: offs, Index: at, Scale: 4}, at.As32())
-		SUBQ(at, n)
-		ADDQ(data, at)
+		locate(l, at, n, data, offs)
 		return block{at: Mem{Base: at}, n: n, padded: true, pad: Mem{Base: rows}}
 	}
 	for i, at := range s.load(source) {

@@ -130,7 +130,7 @@ func fastest() *backend {
 	if len(list) == 0 {
 		return &portable
 	}
-	const messages, rounds = 384, 12
+	const messages, rounds = 384, 16
 	data := make([]byte, 0, messages*32+overread)
 	offs := []uint32{0}
 	for i := range uint64(messages) {
@@ -152,7 +152,7 @@ func fastest() *backend {
 	best := 0
 	for i := range list {
 		// A later one must win clearly: the order is by experience.
-		if took[i] < took[best]-took[best]/16 {
+		if took[i] < took[best]-took[best]/8 {
 			best = i
 		}
 	}

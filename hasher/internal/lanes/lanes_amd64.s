@@ -2228,7 +2228,7 @@ DATA plainPad<>+8344(SB)/8, $0xc19bf1ec9bdc06a7
 GLOBL plainPad<>(SB), RODATA|NOPTR, $8352
 
 // func shani4HMAC(key *[16]uint32, data *byte, offs *uint32, idx *uint32, groups int, out *byte)
-// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL, BMI2, SHA, SSE2
+// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL, BMI2, MMX+, SHA, SSE2
 TEXT ·shani4HMAC(SB), NOSPLIT, $320-48
 	MOVQ   key+0(FP), AX
 	MOVQ   data+8(FP), CX
@@ -2248,10 +2248,12 @@ TEXT ·shani4HMAC(SB), NOSPLIT, $320-48
 
 group:
 	MOVL        (BX), R11
+	PREFETCHT0  4096(DX)(R11*4)
 	MOVL        4(DX)(R11*4), R12
 	MOVL        (DX)(R11*4), R11
 	SUBQ        R11, R12
 	ADDQ        CX, R11
+	PREFETCHT0  1024(R11)
 	BZHIQ       R12, R10, R13
 	KMOVQ       R13, K1
 	VMOVDQU8.Z  (R11), K1, Z16
@@ -2276,6 +2278,7 @@ group:
 	MOVL        (DX)(R11*4), R11
 	SUBQ        R11, R12
 	ADDQ        CX, R11
+	PREFETCHT0  1024(R11)
 	BZHIQ       R12, R10, R13
 	KMOVQ       R13, K1
 	VMOVDQU8.Z  (R11), K1, Z24
@@ -3659,7 +3662,7 @@ group:
 	RET
 
 // func shani4Short(key *[16]uint32, data *byte, offs *uint32, idx *uint32, groups int, out *byte)
-// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL, BMI2, SHA, SSE2
+// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL, BMI2, MMX+, SHA, SSE2
 TEXT ·shani4Short(SB), NOSPLIT, $0-48
 	MOVQ   key+0(FP), AX
 	MOVQ   data+8(FP), CX
@@ -3677,10 +3680,12 @@ TEXT ·shani4Short(SB), NOSPLIT, $0-48
 
 group:
 	MOVL        (BX), R10
+	PREFETCHT0  4096(DX)(R10*4)
 	MOVL        4(DX)(R10*4), R11
 	MOVL        (DX)(R10*4), R10
 	SUBQ        R10, R11
 	ADDQ        CX, R10
+	PREFETCHT0  1024(R10)
 	BZHIQ       R11, R9, R12
 	KMOVQ       R12, K1
 	VMOVDQU8.Z  (R10), K1, X16
@@ -3703,6 +3708,7 @@ group:
 	MOVL        (DX)(R10*4), R10
 	SUBQ        R10, R13
 	ADDQ        CX, R10
+	PREFETCHT0  1024(R10)
 	BZHIQ       R13, R9, R14
 	KMOVQ       R14, K1
 	VMOVDQU8.Z  (R10), K1, X24
@@ -5015,7 +5021,7 @@ group:
 	RET
 
 // func shani4Sum(key *[16]uint32, data *byte, offs *uint32, idx *uint32, groups int, out *byte)
-// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL, BMI2, SHA
+// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL, BMI2, MMX+, SHA
 TEXT ·shani4Sum(SB), NOSPLIT, $320-48
 	MOVQ   key+0(FP), AX
 	MOVQ   data+8(FP), CX
@@ -5035,10 +5041,12 @@ TEXT ·shani4Sum(SB), NOSPLIT, $320-48
 
 group:
 	MOVL        (BX), R11
+	PREFETCHT0  4096(DX)(R11*4)
 	MOVL        4(DX)(R11*4), R12
 	MOVL        (DX)(R11*4), R11
 	SUBQ        R11, R12
 	ADDQ        CX, R11
+	PREFETCHT0  1024(R11)
 	BZHIQ       R12, R10, R13
 	KMOVQ       R13, K1
 	VMOVDQU8.Z  (R11), K1, Z16
@@ -5063,6 +5071,7 @@ group:
 	MOVL        (DX)(R11*4), R11
 	SUBQ        R11, R12
 	ADDQ        CX, R11
+	PREFETCHT0  1024(R11)
 	BZHIQ       R12, R10, R13
 	KMOVQ       R13, K1
 	VMOVDQU8.Z  (R11), K1, Z24
@@ -5806,7 +5815,7 @@ group:
 	RET
 
 // func shani2HMAC(key *[16]uint32, data *byte, offs *uint32, idx *uint32, groups int, out *byte)
-// Requires: AVX, AVX2, SHA, SSE2
+// Requires: AVX, AVX2, MMX+, SHA, SSE2
 TEXT ·shani2HMAC(SB), NOSPLIT, $0-48
 	MOVQ   key+0(FP), AX
 	MOVQ   data+8(FP), CX
@@ -5824,10 +5833,12 @@ TEXT ·shani2HMAC(SB), NOSPLIT, $0-48
 
 group:
 	MOVL        (BX), R10
+	PREFETCHT0  4096(DX)(R10*4)
 	MOVL        4(DX)(R10*4), R11
 	MOVL        (DX)(R10*4), R10
 	SUBQ        R10, R11
 	ADDQ        CX, R10
+	PREFETCHT0  1024(R10)
 	MOVQ        R9, R12
 	SUBQ        R11, R12
 	SHLQ        $0x06, R11
@@ -6360,7 +6371,7 @@ group:
 	RET
 
 // func shani2Short(key *[16]uint32, data *byte, offs *uint32, idx *uint32, groups int, out *byte)
-// Requires: AVX, AVX2, SHA, SSE2
+// Requires: AVX, AVX2, MMX+, SHA, SSE2
 TEXT ·shani2Short(SB), NOSPLIT, $0-48
 	MOVQ   key+0(FP), AX
 	MOVQ   data+8(FP), CX
@@ -6378,10 +6389,12 @@ TEXT ·shani2Short(SB), NOSPLIT, $0-48
 
 group:
 	MOVL        (BX), R10
+	PREFETCHT0  4096(DX)(R10*4)
 	MOVL        4(DX)(R10*4), R11
 	MOVL        (DX)(R10*4), R10
 	SUBQ        R10, R11
 	ADDQ        CX, R10
+	PREFETCHT0  1024(R10)
 	MOVQ        R9, R12
 	SUBQ        R11, R12
 	VMOVDQU     (R10), X5
@@ -6880,7 +6893,7 @@ group:
 	RET
 
 // func shani2Sum(key *[16]uint32, data *byte, offs *uint32, idx *uint32, groups int, out *byte)
-// Requires: AVX, AVX2, SHA, SSE2
+// Requires: AVX, AVX2, MMX+, SHA, SSE2
 TEXT ·shani2Sum(SB), NOSPLIT, $0-48
 	MOVQ   key+0(FP), AX
 	MOVQ   data+8(FP), CX
@@ -6898,10 +6911,12 @@ TEXT ·shani2Sum(SB), NOSPLIT, $0-48
 
 group:
 	MOVL        (BX), R10
+	PREFETCHT0  4096(DX)(R10*4)
 	MOVL        4(DX)(R10*4), R11
 	MOVL        (DX)(R10*4), R10
 	SUBQ        R10, R11
 	ADDQ        CX, R10
+	PREFETCHT0  1024(R10)
 	MOVQ        R9, R12
 	SUBQ        R11, R12
 	SHLQ        $0x06, R11
@@ -8226,7 +8241,7 @@ group:
 	RET
 
 // func avx512HMAC(key *[16]uint32, data *byte, offs *uint32, idx *uint32, groups int, out *byte)
-// Requires: AVX, AVX512BW, AVX512F, BMI2
+// Requires: AVX, AVX512BW, AVX512F, BMI2, MMX+
 TEXT ·avx512HMAC(SB), NOSPLIT, $0-48
 	MOVQ   key+0(FP), AX
 	MOVQ   data+8(FP), CX
@@ -8243,10 +8258,12 @@ TEXT ·avx512HMAC(SB), NOSPLIT, $0-48
 
 group:
 	MOVL         (BX), R10
+	PREFETCHT0   4096(DX)(R10*4)
 	MOVL         4(DX)(R10*4), R11
 	MOVL         (DX)(R10*4), R10
 	SUBQ         R10, R11
 	ADDQ         CX, R10
+	PREFETCHT0   1024(R10)
 	BZHIQ        R11, R9, R12
 	KMOVQ        R12, K1
 	VMOVDQU8.Z   (R10), K1, Z0
@@ -8267,6 +8284,7 @@ group:
 	MOVL         (DX)(R10*4), R10
 	SUBQ         R10, R11
 	ADDQ         CX, R10
+	PREFETCHT0   1024(R10)
 	BZHIQ        R11, R9, R12
 	KMOVQ        R12, K1
 	VMOVDQU8.Z   (R10), K1, Z2
@@ -8283,10 +8301,12 @@ group:
 	SHLQ         $0x06, R11
 	VPORQ        (R8)(R11*1), Z3, Z3
 	MOVL         16(BX), R10
+	PREFETCHT0   4096(DX)(R10*4)
 	MOVL         4(DX)(R10*4), R11
 	MOVL         (DX)(R10*4), R10
 	SUBQ         R10, R11
 	ADDQ         CX, R10
+	PREFETCHT0   1024(R10)
 	BZHIQ        R11, R9, R12
 	KMOVQ        R12, K1
 	VMOVDQU8.Z   (R10), K1, Z4
@@ -8307,6 +8327,7 @@ group:
 	MOVL         (DX)(R10*4), R10
 	SUBQ         R10, R11
 	ADDQ         CX, R10
+	PREFETCHT0   1024(R10)
 	BZHIQ        R11, R9, R12
 	KMOVQ        R12, K1
 	VMOVDQU8.Z   (R10), K1, Z6
@@ -8323,10 +8344,12 @@ group:
 	SHLQ         $0x06, R11
 	VPORQ        (R8)(R11*1), Z7, Z7
 	MOVL         32(BX), R10
+	PREFETCHT0   4096(DX)(R10*4)
 	MOVL         4(DX)(R10*4), R11
 	MOVL         (DX)(R10*4), R10
 	SUBQ         R10, R11
 	ADDQ         CX, R10
+	PREFETCHT0   1024(R10)
 	BZHIQ        R11, R9, R12
 	KMOVQ        R12, K1
 	VMOVDQU8.Z   (R10), K1, Z8
@@ -8347,6 +8370,7 @@ group:
 	MOVL         (DX)(R10*4), R10
 	SUBQ         R10, R11
 	ADDQ         CX, R10
+	PREFETCHT0   1024(R10)
 	BZHIQ        R11, R9, R12
 	KMOVQ        R12, K1
 	VMOVDQU8.Z   (R10), K1, Z10
@@ -8363,10 +8387,12 @@ group:
 	SHLQ         $0x06, R11
 	VPORQ        (R8)(R11*1), Z11, Z11
 	MOVL         48(BX), R10
+	PREFETCHT0   4096(DX)(R10*4)
 	MOVL         4(DX)(R10*4), R11
 	MOVL         (DX)(R10*4), R10
 	SUBQ         R10, R11
 	ADDQ         CX, R10
+	PREFETCHT0   1024(R10)
 	BZHIQ        R11, R9, R12
 	KMOVQ        R12, K1
 	VMOVDQU8.Z   (R10), K1, Z12
@@ -8387,6 +8413,7 @@ group:
 	MOVL         (DX)(R10*4), R10
 	SUBQ         R10, R11
 	ADDQ         CX, R10
+	PREFETCHT0   1024(R10)
 	BZHIQ        R11, R9, R12
 	KMOVQ        R12, K1
 	VMOVDQU8.Z   (R10), K1, Z14
@@ -10584,7 +10611,7 @@ rounds2:
 	RET
 
 // func avx512Sum(key *[16]uint32, data *byte, offs *uint32, idx *uint32, groups int, out *byte)
-// Requires: AVX, AVX512BW, AVX512F, BMI2
+// Requires: AVX, AVX512BW, AVX512F, BMI2, MMX+
 TEXT ·avx512Sum(SB), NOSPLIT, $0-48
 	MOVQ   key+0(FP), AX
 	MOVQ   data+8(FP), CX
@@ -10601,10 +10628,12 @@ TEXT ·avx512Sum(SB), NOSPLIT, $0-48
 
 group:
 	MOVL         (BX), R10
+	PREFETCHT0   4096(DX)(R10*4)
 	MOVL         4(DX)(R10*4), R11
 	MOVL         (DX)(R10*4), R10
 	SUBQ         R10, R11
 	ADDQ         CX, R10
+	PREFETCHT0   1024(R10)
 	BZHIQ        R11, R9, R12
 	KMOVQ        R12, K1
 	VMOVDQU8.Z   (R10), K1, Z0
@@ -10625,6 +10654,7 @@ group:
 	MOVL         (DX)(R10*4), R10
 	SUBQ         R10, R11
 	ADDQ         CX, R10
+	PREFETCHT0   1024(R10)
 	BZHIQ        R11, R9, R12
 	KMOVQ        R12, K1
 	VMOVDQU8.Z   (R10), K1, Z2
@@ -10641,10 +10671,12 @@ group:
 	SHLQ         $0x06, R11
 	VPORQ        (R8)(R11*1), Z3, Z3
 	MOVL         16(BX), R10
+	PREFETCHT0   4096(DX)(R10*4)
 	MOVL         4(DX)(R10*4), R11
 	MOVL         (DX)(R10*4), R10
 	SUBQ         R10, R11
 	ADDQ         CX, R10
+	PREFETCHT0   1024(R10)
 	BZHIQ        R11, R9, R12
 	KMOVQ        R12, K1
 	VMOVDQU8.Z   (R10), K1, Z4
@@ -10665,6 +10697,7 @@ group:
 	MOVL         (DX)(R10*4), R10
 	SUBQ         R10, R11
 	ADDQ         CX, R10
+	PREFETCHT0   1024(R10)
 	BZHIQ        R11, R9, R12
 	KMOVQ        R12, K1
 	VMOVDQU8.Z   (R10), K1, Z6
@@ -10681,10 +10714,12 @@ group:
 	SHLQ         $0x06, R11
 	VPORQ        (R8)(R11*1), Z7, Z7
 	MOVL         32(BX), R10
+	PREFETCHT0   4096(DX)(R10*4)
 	MOVL         4(DX)(R10*4), R11
 	MOVL         (DX)(R10*4), R10
 	SUBQ         R10, R11
 	ADDQ         CX, R10
+	PREFETCHT0   1024(R10)
 	BZHIQ        R11, R9, R12
 	KMOVQ        R12, K1
 	VMOVDQU8.Z   (R10), K1, Z8
@@ -10705,6 +10740,7 @@ group:
 	MOVL         (DX)(R10*4), R10
 	SUBQ         R10, R11
 	ADDQ         CX, R10
+	PREFETCHT0   1024(R10)
 	BZHIQ        R11, R9, R12
 	KMOVQ        R12, K1
 	VMOVDQU8.Z   (R10), K1, Z10
@@ -10721,10 +10757,12 @@ group:
 	SHLQ         $0x06, R11
 	VPORQ        (R8)(R11*1), Z11, Z11
 	MOVL         48(BX), R10
+	PREFETCHT0   4096(DX)(R10*4)
 	MOVL         4(DX)(R10*4), R11
 	MOVL         (DX)(R10*4), R10
 	SUBQ         R10, R11
 	ADDQ         CX, R10
+	PREFETCHT0   1024(R10)
 	BZHIQ        R11, R9, R12
 	KMOVQ        R12, K1
 	VMOVDQU8.Z   (R10), K1, Z12
@@ -10745,6 +10783,7 @@ group:
 	MOVL         (DX)(R10*4), R10
 	SUBQ         R10, R11
 	ADDQ         CX, R10
+	PREFETCHT0   1024(R10)
 	BZHIQ        R11, R9, R12
 	KMOVQ        R12, K1
 	VMOVDQU8.Z   (R10), K1, Z14
@@ -12717,7 +12756,7 @@ rounds1:
 	RET
 
 // func avx2HMAC(key *[16]uint32, data *byte, offs *uint32, idx *uint32, groups int, out *byte)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, MMX+
 TEXT ·avx2HMAC(SB), NOSPLIT, $576-48
 	MOVQ   key+0(FP), AX
 	MOVQ   data+8(FP), CX
@@ -12736,10 +12775,12 @@ TEXT ·avx2HMAC(SB), NOSPLIT, $576-48
 
 group:
 	MOVL         (BX), R11
+	PREFETCHT0   4096(DX)(R11*4)
 	MOVL         4(DX)(R11*4), R12
 	MOVL         (DX)(R11*4), R11
 	SUBQ         R11, R12
 	ADDQ         CX, R11
+	PREFETCHT0   1024(R11)
 	VMOVDQU      (R11), Y0
 	MOVQ         R10, R11
 	SUBQ         R12, R11
@@ -12762,6 +12803,7 @@ group:
 	MOVL         (DX)(R11*4), R11
 	SUBQ         R11, R12
 	ADDQ         CX, R11
+	PREFETCHT0   1024(R11)
 	VMOVDQU      (R11), Y2
 	MOVQ         R10, R11
 	SUBQ         R12, R11
@@ -12780,10 +12822,12 @@ group:
 	SHLQ         $0x06, R12
 	VPOR         (R8)(R12*1), Y3, Y3
 	MOVL         16(BX), R11
+	PREFETCHT0   4096(DX)(R11*4)
 	MOVL         4(DX)(R11*4), R12
 	MOVL         (DX)(R11*4), R11
 	SUBQ         R11, R12
 	ADDQ         CX, R11
+	PREFETCHT0   1024(R11)
 	VMOVDQU      (R11), Y4
 	MOVQ         R10, R11
 	SUBQ         R12, R11
@@ -12806,6 +12850,7 @@ group:
 	MOVL         (DX)(R11*4), R11
 	SUBQ         R11, R12
 	ADDQ         CX, R11
+	PREFETCHT0   1024(R11)
 	VMOVDQU      (R11), Y6
 	MOVQ         R10, R11
 	SUBQ         R12, R11
@@ -12868,10 +12913,12 @@ group:
 	VPSHUFB      bswap<>+0(SB), Y7, Y7
 	VMOVDQU      Y7, 224(R9)
 	MOVL         (BX), R11
+	PREFETCHT0   4096(DX)(R11*4)
 	MOVL         4(DX)(R11*4), R12
 	MOVL         (DX)(R11*4), R11
 	SUBQ         R11, R12
 	ADDQ         CX, R11
+	PREFETCHT0   1024(R11)
 	VMOVDQU      32(R11), Y0
 	MOVQ         R10, R11
 	SUBQ         R12, R11
@@ -12894,6 +12941,7 @@ group:
 	MOVL         (DX)(R11*4), R11
 	SUBQ         R11, R12
 	ADDQ         CX, R11
+	PREFETCHT0   1024(R11)
 	VMOVDQU      32(R11), Y2
 	MOVQ         R10, R11
 	SUBQ         R12, R11
@@ -12912,10 +12960,12 @@ group:
 	SHLQ         $0x06, R12
 	VPOR         32(R8)(R12*1), Y3, Y3
 	MOVL         16(BX), R11
+	PREFETCHT0   4096(DX)(R11*4)
 	MOVL         4(DX)(R11*4), R12
 	MOVL         (DX)(R11*4), R11
 	SUBQ         R11, R12
 	ADDQ         CX, R11
+	PREFETCHT0   1024(R11)
 	VMOVDQU      32(R11), Y4
 	MOVQ         R10, R11
 	SUBQ         R12, R11
@@ -12938,6 +12988,7 @@ group:
 	MOVL         (DX)(R11*4), R11
 	SUBQ         R11, R12
 	ADDQ         CX, R11
+	PREFETCHT0   1024(R11)
 	VMOVDQU      32(R11), Y6
 	MOVQ         R10, R11
 	SUBQ         R12, R11
@@ -17168,7 +17219,7 @@ rounds2:
 	RET
 
 // func avx2Sum(key *[16]uint32, data *byte, offs *uint32, idx *uint32, groups int, out *byte)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, MMX+
 TEXT ·avx2Sum(SB), NOSPLIT, $576-48
 	MOVQ   key+0(FP), AX
 	MOVQ   data+8(FP), CX
@@ -17187,10 +17238,12 @@ TEXT ·avx2Sum(SB), NOSPLIT, $576-48
 
 group:
 	MOVL         (BX), R11
+	PREFETCHT0   4096(DX)(R11*4)
 	MOVL         4(DX)(R11*4), R12
 	MOVL         (DX)(R11*4), R11
 	SUBQ         R11, R12
 	ADDQ         CX, R11
+	PREFETCHT0   1024(R11)
 	VMOVDQU      (R11), Y0
 	MOVQ         R10, R11
 	SUBQ         R12, R11
@@ -17213,6 +17266,7 @@ group:
 	MOVL         (DX)(R11*4), R11
 	SUBQ         R11, R12
 	ADDQ         CX, R11
+	PREFETCHT0   1024(R11)
 	VMOVDQU      (R11), Y2
 	MOVQ         R10, R11
 	SUBQ         R12, R11
@@ -17231,10 +17285,12 @@ group:
 	SHLQ         $0x06, R12
 	VPOR         (R8)(R12*1), Y3, Y3
 	MOVL         16(BX), R11
+	PREFETCHT0   4096(DX)(R11*4)
 	MOVL         4(DX)(R11*4), R12
 	MOVL         (DX)(R11*4), R11
 	SUBQ         R11, R12
 	ADDQ         CX, R11
+	PREFETCHT0   1024(R11)
 	VMOVDQU      (R11), Y4
 	MOVQ         R10, R11
 	SUBQ         R12, R11
@@ -17257,6 +17313,7 @@ group:
 	MOVL         (DX)(R11*4), R11
 	SUBQ         R11, R12
 	ADDQ         CX, R11
+	PREFETCHT0   1024(R11)
 	VMOVDQU      (R11), Y6
 	MOVQ         R10, R11
 	SUBQ         R12, R11
@@ -17319,10 +17376,12 @@ group:
 	VPSHUFB      bswap<>+0(SB), Y7, Y7
 	VMOVDQU      Y7, 224(R9)
 	MOVL         (BX), R11
+	PREFETCHT0   4096(DX)(R11*4)
 	MOVL         4(DX)(R11*4), R12
 	MOVL         (DX)(R11*4), R11
 	SUBQ         R11, R12
 	ADDQ         CX, R11
+	PREFETCHT0   1024(R11)
 	VMOVDQU      32(R11), Y0
 	MOVQ         R10, R11
 	SUBQ         R12, R11
@@ -17345,6 +17404,7 @@ group:
 	MOVL         (DX)(R11*4), R11
 	SUBQ         R11, R12
 	ADDQ         CX, R11
+	PREFETCHT0   1024(R11)
 	VMOVDQU      32(R11), Y2
 	MOVQ         R10, R11
 	SUBQ         R12, R11
@@ -17363,10 +17423,12 @@ group:
 	SHLQ         $0x06, R12
 	VPOR         32(R8)(R12*1), Y3, Y3
 	MOVL         16(BX), R11
+	PREFETCHT0   4096(DX)(R11*4)
 	MOVL         4(DX)(R11*4), R12
 	MOVL         (DX)(R11*4), R11
 	SUBQ         R11, R12
 	ADDQ         CX, R11
+	PREFETCHT0   1024(R11)
 	VMOVDQU      32(R11), Y4
 	MOVQ         R10, R11
 	SUBQ         R12, R11
@@ -17389,6 +17451,7 @@ group:
 	MOVL         (DX)(R11*4), R11
 	SUBQ         R11, R12
 	ADDQ         CX, R11
+	PREFETCHT0   1024(R11)
 	VMOVDQU      32(R11), Y6
 	MOVQ         R10, R11
 	SUBQ         R12, R11
