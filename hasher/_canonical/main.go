@@ -46,7 +46,7 @@ func main() {
 		log.Fatalf("compile metadata: %v", err)
 	}
 	for name, body := range map[string][]byte{
-		"plans_tables.go": plans.source(),
+		"plans_tables.go":   plans.source(),
 		"symbols_tables.go": runesSource(),
 	} {
 		src, err := format.Source(body)

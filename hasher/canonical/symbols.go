@@ -26,9 +26,10 @@ const (
 	symWideHash
 	symWideTilde
 	symWideDot
-	symWord    // other letters and numbers
-	symOther   // everything else
-	symControl // not UTF-8, or not fit for interchange
+	symLongMark // katakana long vowel mark, punctuation and a letter
+	symWord     // other letters and numbers
+	symOther    // everything else
+	symControl  // not UTF-8, or not fit for interchange
 )
 
 // Classes of a symbol. A symbol may have several.
@@ -45,29 +46,31 @@ const (
 
 // The entries of symClass.
 const (
-	d = isDigit | isWord
-	p = isPunct
-	a = isLetter | isWord
-	x = isLetter | isPunct | isWord // stands for a carrier code, too
-	s = isPlus
-	t = isPunct | isTilde
-	c = isControl
-	o = isOther
-	w = isOther | isWord
+	dg = isDigit | isWord
+	pu = isPunct
+	pw = isPunct | isWord
+	le = isLetter | isWord
+	lx = isLetter | isPunct | isWord // stands for a carrier code, too
+	pl = isPlus
+	ti = isPunct | isTilde
+	ct = isControl
+	ot = isOther
+	wo = isOther | isWord
 )
 
 // symClass is the class of each symbol.
 var symClass = [256]uint8{
-	c, c, c, c, c, c, c, c, c, o, o, c, o, o, c, c, // 0x00
-	c, c, c, c, c, c, c, c, c, c, c, c, c, c, c, c, // 0x10
-	p, o, o, w, o, o, o, o, p, p, p, s, o, p, p, p, // 0x20
-	d, d, d, d, d, d, d, d, d, d, o, o, o, o, o, o, // 0
-	o, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, // @
-	a, a, a, a, a, a, a, a, x, a, a, p, o, p, o, o, // P
-	o, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, // `
-	a, a, a, a, a, a, a, a, x, a, a, o, o, o, t, c, // p
-	d, d, d, d, d, d, d, d, d, d, s, p, p, a, a, o, // 0x80
-	o, w, w, w, w, w, w, w, w, w, o, o, p, w, o, c, // 0x90
+	ct, ct, ct, ct, ct, ct, ct, ct, ct, ot, ot, ct, ot, ot, ct, ct, // 0x00
+	ct, ct, ct, ct, ct, ct, ct, ct, ct, ct, ct, ct, ct, ct, ct, ct, // 0x10
+	pu, ot, ot, wo, ot, ot, ot, ot, pu, pu, pu, pl, ot, pu, pu, pu, // 0x20
+	dg, dg, dg, dg, dg, dg, dg, dg, dg, dg, ot, ot, ot, ot, ot, ot, // 0
+	ot, le, le, le, le, le, le, le, le, le, le, le, le, le, le, le, // @
+	le, le, le, le, le, le, le, le, lx, le, le, pu, ot, pu, ot, ot, // P
+	ot, le, le, le, le, le, le, le, le, le, le, le, le, le, le, le, // `
+	le, le, le, le, le, le, le, le, lx, le, le, ot, ot, ot, ti, ct, // p
+	dg, dg, dg, dg, dg, dg, dg, dg, dg, dg, pl, pu, pu, le, le, ot, // 0x80
+	ot, wo, wo, wo, wo, wo, wo, wo, wo, wo, ot, ot, pu, pw, wo, ot, // 0x90
+	ct,
 }
 
 // reduce appends the symbols of text to syms. fit is false if one of them is
@@ -111,8 +114,10 @@ func symbolOf(r rune, n int) byte {
 	switch r {
 	case 0xa0:
 		return symNoBreak
-	case 0xad, 0x2212, 0x223c, 0x3000, 0x30fc:
+	case 0xad, 0x2212, 0x223c, 0x3000:
 		return symPunct
+	case 0x30fc:
+		return symLongMark
 	case 0xd3, 0xf3:
 		return symOAcute
 	case 0x17f:
