@@ -41,7 +41,7 @@ type phrases struct {
 	items, required, optional, immutable, list         string
 	others, origin                                     string
 	source                                             map[Source]string
-	background, session, submitted, counted            string
+	background, session, submitted, counted, relayed   string
 	minimiser                                          map[MinimiserName]string // sentences, a line each
 	exact, rounded                                     string
 	rule                                               map[Rule]string
@@ -97,7 +97,7 @@ func (n *noticeWriter) write() {
 	if c.Subject == OtherPeople {
 		n.body(n.others)
 	}
-	if c.Origin != OriginPerson && c.Origin != OriginDevice {
+	if n.thirdParty() {
 		n.body(fmt.Sprintf(n.origin, c.Origin))
 	}
 
@@ -160,6 +160,10 @@ func (n *noticeWriter) feature() string {
 	return n.e.Document.Feature(n.e.Purpose.Feature).Name.In(n.lang)
 }
 
+func (n *noticeWriter) thirdParty() bool {
+	return n.e.Category.Origin != OriginPerson && n.e.Category.Origin != OriginDevice
+}
+
 // fields lists what is collected, one item a line.
 func (n *noticeWriter) fields() {
 	n.body(n.items)
@@ -194,7 +198,11 @@ func (n *noticeWriter) collection() {
 		n.body(n.counted)
 		return
 	}
-	n.body(n.source[n.e.Category.Source])
+	if n.thirdParty() {
+		n.body(n.relayed)
+	} else {
+		n.body(n.source[n.e.Category.Source])
+	}
 	switch collect.Mode {
 	case ModeBackground:
 		n.body(fmt.Sprintf(n.background, n.spell(collect.Every)))

@@ -57,6 +57,7 @@ var english = phrases{
 	session: "It is read only while you are using the feature, for at most %s at a time, and never in the " +
 		"background.",
 	counted:   "It is counted by the application, which hands over the counts and nothing else.",
+	relayed:   "The application receives it from there and hands it over.",
 	submitted: "It is taken over whenever you enter or change it; nothing is read in the background.",
 
 	minimiser: map[MinimiserName]string{

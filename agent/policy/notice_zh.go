@@ -46,6 +46,7 @@ var chinese = phrases{
 	},
 	background: "在后台读取，%s内最多一次。",
 	session:    "仅在您使用该功能期间读取，每次最长%s，从不在后台读取。",
+	relayed:    "由应用从该第三方接收后提交。",
 	counted:    "由应用计数，再由应用提交计数结果，不含其他内容。",
 	submitted:  "在您填写或更改时收取，不会在后台读取。",
 
