@@ -9,6 +9,7 @@ import (
 	"github.com/scruple-agent/scruple/agent/policy"
 	"github.com/scruple-agent/scruple/hasher"
 	"github.com/scruple-agent/scruple/hasher/canonical"
+	"github.com/scruple-agent/scruple/sensors"
 	"github.com/scruple-agent/scruple/sensors/contacts/vcard"
 	"github.com/scruple-agent/scruple/uploader/wire"
 )
@@ -33,6 +34,7 @@ const (
 // and keyed digests as soon as a chunk is full; names, labels and photos are never taken in. Memory is
 // bounded by the number of distinct values.
 type Contacts struct {
+	sensors.Raw
 	permit  consent.Permit
 	rules   policy.Effective
 	region  string

@@ -8,12 +8,14 @@ import (
 
 	"github.com/scruple-agent/scruple/agent/consent"
 	"github.com/scruple-agent/scruple/agent/policy"
+	"github.com/scruple-agent/scruple/sensors"
 	"github.com/scruple-agent/scruple/sensors/location"
 )
 
 // Location turns fixes into S2 cells of the granted level, told on change only and at most so often a day as the policy
 // says. Coordinates are gone when Add returns. The zero value is ready.
 type Location struct {
+	sensors.Raw
 	cell s2.CellID
 	day  time.Time
 	told int

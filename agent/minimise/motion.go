@@ -6,12 +6,14 @@ import (
 
 	"github.com/scruple-agent/scruple/agent/consent"
 	"github.com/scruple-agent/scruple/agent/policy"
+	"github.com/scruple-agent/scruple/sensors"
 	"github.com/scruple-agent/scruple/sensors/accel"
 )
 
 // Motion collects one window of acceleration. Of every burst it keeps two words, its orientation class and
 // whether the device moved; the vectors are gone when Add returns. The zero value is an empty window.
 type Motion struct {
+	sensors.Raw
 	bursts, moving int
 	orientations   map[string]int
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/scruple-agent/scruple/agent/consent"
 	"github.com/scruple-agent/scruple/agent/policy"
+	"github.com/scruple-agent/scruple/sensors"
 	"github.com/scruple-agent/scruple/sensors/steps"
 )
 
@@ -14,6 +15,7 @@ import (
 // Totals of the same day add up: a day is reported when it is over, and what there is of it when the agent
 // stops or the person asks.
 type Steps struct {
+	sensors.Raw
 	begun bool
 	last  uint64
 	day   time.Time
