@@ -1,0 +1,414 @@
+package consent_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/scruple-agent/scruple/agent/consent"
+	"github.com/scruple-agent/scruple/agent/durable/durabletest"
+	"github.com/scruple-agent/scruple/agent/policy"
+	"github.com/scruple-agent/scruple/uploader/wire"
+)
+
+// copyDir copies the files of a state folder, as a crash leaves them.
+func copyDir(t testing.TB, from, to string) {
+	t.Helper()
+	err := filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, _ := filepath.Rel(from, path)
+		if d.IsDir() {
+			return os.MkdirAll(filepath.Join(to, rel), 0o700)
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(filepath.Join(to, rel), b, 0o600)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A tail torn at any length is cut, and the record completed from the key ring: nothing that was answered is lost.
+func TestTornTail(t *testing.T) {
+	b := setup(t)
+	tu := b.tuple("device/service")
+	b.give(tu)
+	before, err := os.ReadFile(b.ledger("messenger"))
+	b.ok(err)
+	b.ok(b.Register.Withdraw(tu, true, person))
+	after, err := os.ReadFile(b.ledger("messenger"))
+	b.ok(err)
+	if !bytes.HasPrefix(after, before) {
+		t.Fatal("the file does not only grow")
+	}
+	for n := len(before); n <= len(after); n += 3 {
+		for _, junk := range []string{"", "\x00\x00\x00\x00\x00\x00\x00\x00\x00", strings.Repeat("\xff", 50)} {
+			b.Close()
+			b.ok(os.WriteFile(b.ledger("messenger"), append(bytes.Clone(after[:n]), junk...), 0o600))
+			b.start()
+			if s := b.Register.State(tu); s.Status != consent.Withdrawn {
+				t.Fatalf("cut to %d, %d bytes of junk: %+v", n, len(junk), s)
+			}
+			if got, _ := os.ReadFile(b.ledger("messenger")); !bytes.Equal(got, after) {
+				t.Fatalf("cut to %d, %d bytes of junk: the file was not completed", n, len(junk))
+			}
+		}
+	}
+}
+
+// Each kind of damage makes the consents of that ledger not count, says so, and leaves the other ledger alone.
+func TestDamage(t *testing.T) {
+	type files struct{ ledger, ring, oldRing []byte }
+	frames := func(b []byte) (starts []int) {
+		at := bytes.IndexByte(b, '\n') + 1
+		for at < len(b) {
+			starts = append(starts, at)
+			at += 8 + int(uint32(b[at])|uint32(b[at+1])<<8|uint32(b[at+2])<<16)
+		}
+		return append(starts, at)
+	}
+	flip := func(b []byte, i int) []byte { c := bytes.Clone(b); c[i] ^= 1; return c }
+	cases := map[string]func(f files) files{
+		"missing":        func(f files) files { f.ledger = nil; return f },
+		"empty":          func(f files) files { f.ledger = []byte{}; return f },
+		"header only":    func(f files) files { f.ledger = f.ledger[:frames(f.ledger)[0]]; return f },
+		"header flipped": func(f files) files { f.ledger = flip(f.ledger, 20); return f },
+		"other ledger": func(f files) files {
+			f.ledger = bytes.Replace(f.ledger, []byte(" messenger "), []byte(" payments "), 1)
+			return f
+		},
+		"two records short": func(f files) files { s := frames(f.ledger); f.ledger = f.ledger[:s[len(s)-3]]; return f },
+		"first record cut": func(f files) files {
+			s := frames(f.ledger)
+			f.ledger = append(bytes.Clone(f.ledger[:s[0]]), f.ledger[s[1]:]...)
+			return f
+		},
+		"middle record cut": func(f files) files {
+			s := frames(f.ledger)
+			f.ledger = append(bytes.Clone(f.ledger[:s[1]]), f.ledger[s[2]:]...)
+			return f
+		},
+		"length flipped":   func(f files) files { f.ledger = flip(f.ledger, frames(f.ledger)[1]); return f },
+		"checksum flipped": func(f files) files { f.ledger = flip(f.ledger, frames(f.ledger)[1]+4); return f },
+		"leaf flipped":     func(f files) files { f.ledger = flip(f.ledger, frames(f.ledger)[1]+9); return f },
+		"body flipped":     func(f files) files { f.ledger = flip(f.ledger, frames(f.ledger)[1]+70); return f },
+		"records exchanged": func(f files) files {
+			s := frames(f.ledger)
+			f.ledger = bytes.Join([][]byte{f.ledger[:s[0]], f.ledger[s[1]:s[2]], f.ledger[s[0]:s[1]], f.ledger[s[2]:]}, nil)
+			return f
+		},
+		"record repeated": func(f files) files {
+			s := frames(f.ledger)
+			f.ledger = append(bytes.Clone(f.ledger), f.ledger[s[len(s)-2]:]...)
+			return f
+		},
+		"older ring":       func(f files) files { f.ring = f.oldRing; return f },
+		"no ring any more": func(f files) files { f.ring = nil; return f },
+	}
+	for name, damage := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			tu, other := b.tuple("device/service"), b.tuple("payment/pay")
+			id := b.give(tu)
+			oldRing, err := os.ReadFile(filepath.Join(b.Dir, "ring"))
+			b.ok(err)
+			b.give(b.tuple("steps/compare"))
+			otherID := b.give(other)
+			b.Close()
+			f := files{oldRing: oldRing}
+			f.ledger, err = os.ReadFile(b.ledger("messenger"))
+			b.ok(err)
+			f.ring, err = os.ReadFile(filepath.Join(b.Dir, "ring"))
+			b.ok(err)
+			g := damage(f)
+			for path, content := range map[string][]byte{b.ledger("messenger"): g.ledger, filepath.Join(b.Dir, "ring"): g.ring} {
+				b.ok(os.Remove(path))
+				if content != nil {
+					b.ok(os.WriteFile(path, content, 0o600))
+				}
+			}
+			b.start()
+			s := b.Register.State(tu)
+			if !errors.Is(s.Err, consent.ErrDamaged) || s.InForce || s.Reason == "" {
+				t.Errorf("state %+v", s)
+			}
+			if g.ring != nil && s.Status != consent.Invalidated {
+				t.Errorf("status %q", s.Status)
+			}
+			if _, err := b.Register.Permit(tu); !errors.Is(err, consent.ErrNotInForce) {
+				t.Errorf("permit: %v", err)
+			}
+			if err := b.Register.InForce(id); !errors.Is(err, consent.ErrNotInForce) {
+				t.Errorf("in force: %v", err)
+			}
+			if b.Register.Problems()["messenger"] == nil {
+				t.Error("no problem is shown")
+			}
+			if _, err := b.Register.Records("messenger"); !errors.Is(err, consent.ErrDamaged) {
+				t.Errorf("records: %v", err)
+			}
+			if left, _ := os.ReadFile(b.ledger("messenger")); !bytes.Equal(left, g.ledger) {
+				t.Error("the damaged file was changed")
+			}
+			ringKept := bytes.Equal(g.ring, f.ring)
+			if err := b.Register.InForce(otherID); ringKept && err != nil {
+				t.Errorf("the other ledger: %v", err)
+			}
+
+			// The way out: the person withdraws, which tells the controller, and can agree anew.
+			b.ok(b.Register.Withdraw(tu, true, person))
+			if _, err := b.Ring.DataKey(id); err == nil {
+				t.Error("the data key outlived the withdrawal")
+			}
+			told := 0
+			for _, m := range b.Register.Outbox("messenger") {
+				if w, _, err := wire.Open[wire.Withdrawal](m.Body); err == nil && w.Consent == id && w.Clear {
+					told++
+				}
+			}
+			if g.ring != nil && told != 1 {
+				t.Errorf("the controller is told %d times", told)
+			}
+			again := b.give(tu)
+			b.restart()
+			if err := b.Register.InForce(again); err != nil {
+				t.Errorf("agreed anew: %v", err)
+			}
+		})
+	}
+}
+
+// Stopped before every step of a life of a consent, the register comes back with what was answered, and never with more.
+func TestCrashAtEveryStep(t *testing.T) {
+	for torn := range 2 {
+		for n := 1; ; n++ {
+			if done := crashAt(t, n, torn*40); done {
+				if n < 20 {
+					t.Errorf("only %d steps", n-1)
+				}
+				break
+			}
+		}
+	}
+}
+
+func crashAt(t *testing.T, n, torn int) (finished bool) {
+	b := setup(t)
+	tu := b.tuple("contacts/find")
+	steps := durabletest.Watch(t, b.Dir)
+	steps.StopAt(n, torn)
+	var ids []wire.UUID
+	ack := func() error {
+		for _, m := range b.Register.Outbox("messenger") {
+			if err := b.Register.Acknowledge("messenger", m.Seq, receipt(t, m)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	acts := []struct {
+		name   string
+		act    func() error
+		status consent.Status
+	}{
+		{"request", func() error { return b.Register.Request(tu, app) }, consent.Requested},
+		{"show", func() error { _, err := b.Register.Show(tu, policy.LangEN, person); return err }, consent.Requested},
+		{"grant", func() error {
+			eff, _ := b.doc.Effective(tu.Category, tu.Purpose)
+			id, err := b.Register.Grant(tu, policy.LangEN, eff.Notice(policy.LangEN).SHA256, person)
+			if err == nil {
+				ids = append(ids, id)
+			}
+			return err
+		}, consent.Given},
+		{"acknowledge", ack, consent.Given},
+		{"erase", func() error { _, err := b.Register.Erase(tu, person); return err }, consent.Given},
+		{"withdraw", func() error { return b.Register.Withdraw(tu, false, person) }, consent.Withdrawn},
+		{"clear", func() error { return b.Register.Withdraw(tu, true, person) }, consent.Withdrawn},
+		{"acknowledge", ack, consent.Withdrawn},
+	}
+	crashed := false
+	last := consent.NeverAsked
+	for i := 0; i < len(acts); i++ {
+		a := acts[i]
+		err := a.act()
+		if err == nil {
+			last = a.status
+		} else if !steps.Stopped() {
+			t.Fatalf("stop at %d, %s: %v", n, a.name, err)
+		}
+		if a.name == "withdraw" || a.name == "clear" {
+			// With or without success: from the call on nothing is in force.
+			if s := b.Register.State(tu); s.InForce {
+				t.Fatalf("stop at %d: in force after %s (%v)", n, a.name, err)
+			}
+		}
+		if steps.Stopped() && !crashed {
+			crashed = true
+			steps.Restart()
+			b.restart()
+			s := b.Register.State(tu)
+			if s.Status != last && (err == nil || s.Status != a.status) {
+				t.Fatalf("stop at %d in %s (%v): got %q after the restart, had %q", n, a.name, err, s.Status, last)
+			}
+			if errors.Is(s.Err, consent.ErrDamaged) {
+				t.Fatalf("stop at %d in %s: a crash looks like damage: %v", n, a.name, s.Err)
+			}
+			if last == consent.Withdrawn {
+				for _, id := range ids {
+					if _, err := b.Ring.DataKey(id); err == nil {
+						t.Fatalf("stop at %d in %s: withdrawn data is readable", n, a.name)
+					}
+				}
+				if len(b.Register.Outbox("messenger")) == 0 && a.name != "acknowledge" {
+					t.Fatalf("stop at %d in %s: the withdrawal's message is lost", n, a.name)
+				}
+			}
+			last = s.Status
+			if err != nil {
+				i-- // again
+			}
+		}
+	}
+	if out := b.Register.Outbox("messenger"); len(out) != 0 {
+		t.Fatalf("stop at %d: %d messages are left", n, len(out))
+	}
+	for _, id := range ids {
+		if _, err := b.Ring.Identity(id); err == nil {
+			t.Fatalf("stop at %d: an identity is left", n)
+		}
+	}
+	return !crashed
+}
+
+// On a full disk consent can be withdrawn, though not given.
+func TestFullDisk(t *testing.T) {
+	b := setup(t)
+	tu := b.tuple("contacts/find")
+	id := b.give(tu)
+	steps := durabletest.Watch(t, b.Dir)
+	steps.FillUntilRemoved(filepath.Join(b.Dir, "reserve"))
+	b.ok(b.Register.Withdraw(tu, true, person))
+	if _, err := b.Ring.DataKey(id); err == nil {
+		t.Error("the data key is still there")
+	}
+	if p := b.Register.Problems(); len(p) != 0 {
+		t.Errorf("problems %v", p)
+	}
+	steps.Restart()
+	b.ok(b.Register.Sweep(b.clock.Now()))
+	if !b.Ring.Reserve().Held() {
+		t.Error("the reserve was not made again")
+	}
+}
+
+// While the ledger's file cannot be written the ring keeps its records, and the file is completed later.
+func TestLedgerFileFails(t *testing.T) {
+	b := setup(t)
+	tu := b.tuple("contacts/find")
+	b.give(tu)
+	steps := durabletest.Watch(t, b.ledger("messenger"))
+	steps.FailSync()
+	b.ok(b.Register.Withdraw(tu, false, person))
+	b.ok(b.Register.Request(b.tuple("steps/compare"), app))
+	if b.Register.Problems()["messenger"] == nil {
+		t.Error("the failure does not show")
+	}
+	records, err := b.Register.Records("messenger")
+	b.ok(err)
+	if len(records) != 4 {
+		t.Errorf("%d records", len(records))
+	}
+	b.restart() // still failing
+	if s := b.Register.State(tu); s.Status != consent.Withdrawn {
+		t.Errorf("after a restart: %+v", s)
+	}
+	steps.Restart()
+	b.ok(b.Register.Sweep(b.clock.Now()))
+	if p := b.Register.Problems(); len(p) != 0 {
+		t.Errorf("problems %v", p)
+	}
+	b.restart()
+	if again, err := b.Register.Records("messenger"); err != nil || fmt.Sprint(len(again)) != "4" {
+		t.Errorf("%d records, %v", len(again), err)
+	}
+}
+
+// A withdrawal that cannot be written stops everything, stays visible, and is finished by the next try.
+func TestWithdrawalThatCannotBeWritten(t *testing.T) {
+	b := setup(t)
+	tu := b.tuple("contacts/find")
+	id := b.give(tu)
+	p, err := b.Register.Permit(tu)
+	b.ok(err)
+	ctx, cancel := b.Register.Context(t.Context(), id)
+	defer cancel()
+	steps := durabletest.Watch(t, b.Dir)
+	steps.StopAt(1, 0)
+	if err := b.Register.Withdraw(tu, true, person); err == nil {
+		t.Fatal("said nothing")
+	}
+	<-p.Done()
+	<-ctx.Done()
+	if err := p.Check(); !errors.Is(err, consent.ErrNotInForce) {
+		t.Errorf("permit: %v", err)
+	}
+	if s := b.Register.State(tu); !errors.Is(s.Err, consent.ErrUnfinished) {
+		t.Errorf("state %+v", s)
+	}
+	if _, err := b.Register.Permit(tu); !errors.Is(err, consent.ErrUnfinished) {
+		t.Errorf("new permit: %v", err)
+	}
+	b.ok(b.Register.SetPolicy(b.doc))
+	if err := b.Register.InForce(id); !errors.Is(err, consent.ErrUnfinished) {
+		t.Errorf("in force: %v", err)
+	}
+	steps.Restart()
+	b.ok(b.Register.Withdraw(tu, true, person))
+	if s := b.Register.State(tu); s.Status != consent.Withdrawn {
+		t.Errorf("state %+v", s)
+	}
+}
+
+// The file that somebody shortens under the running agent is damage at once.
+func TestShortenedWhileRunning(t *testing.T) {
+	b := setup(t)
+	tu := b.tuple("contacts/find")
+	id := b.give(tu)
+	steps := durabletest.Watch(t, b.ledger("messenger"))
+	steps.FailSync()
+	b.ok(b.Register.Request(b.tuple("steps/compare"), app))
+	steps.Restart()
+	b.ok(os.Truncate(b.ledger("messenger"), 10))
+	_ = b.Register.Sweep(b.clock.Now())
+	if err := b.Register.InForce(id); !errors.Is(err, consent.ErrDamaged) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestCopyOfAFolderOpens(t *testing.T) {
+	b := setup(t)
+	tu := b.tuple("contacts/find")
+	id := b.give(tu)
+	dir := t.TempDir()
+	copyDir(t, b.Dir, dir) // while the first is open
+	b.Close()
+	b.Dir = dir
+	b.start()
+	if err := b.Register.InForce(id); err != nil {
+		t.Error(err)
+	}
+	b.clock.Add(time.Hour)
+}
