@@ -228,9 +228,5 @@ func lastByte(text []byte) byte {
 // more tells whether there is a byte at pos.
 func (r *Reader) more() bool { return r.pos < r.end || r.fill() }
 
-// folded tells whether the line at pos continues the one before.
-func (r *Reader) folded() bool {
-	return r.more() && blank(r.buf[r.pos])
-}
-
+// blank tells whether c begins a line that continues the one before.
 func blank(c byte) bool { return c == ' ' || c == '\t' }
