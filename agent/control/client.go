@@ -118,7 +118,7 @@ func (c *Client) OpenSession(ctx context.Context, tuple string, d time.Duration)
 	return post[Session](ctx, c, "/v1/sessions/"+escape(tuple), SessionRequest{Seconds: seconds})
 }
 
-// CloseSession ends the use session of a tuple; closing one that is not open is no error.
+// CloseSession ends the use session of a tuple; KindNoSession when none is open.
 func (c *Client) CloseSession(ctx context.Context, tuple string) error {
 	_, err := do[struct{}](ctx, c, http.MethodDelete, "/v1/sessions/"+escape(tuple), nil)
 	return err

@@ -29,6 +29,8 @@ const (
 	KindNoticeDiffers Kind = "notice-differs"
 	// KindNotGiven: no consent in force.
 	KindNotGiven Kind = "not-given"
+	// KindGiven: the consent is given already; it can be withdrawn.
+	KindGiven Kind = "given"
 	// KindQuiet: refused lately; an application may not ask again yet.
 	KindQuiet Kind = "quiet-period"
 	// KindNoSession: only within a use session.
@@ -81,6 +83,7 @@ var kinds = []kindInfo{
 	{KindNotShown, http.StatusConflict, ExitRefused, "the notice has not been shown"},
 	{KindNoticeDiffers, http.StatusConflict, ExitRefused, "the notice differs from the one that was shown"},
 	{KindNotGiven, http.StatusForbidden, ExitRefused, "no consent in force"},
+	{KindGiven, http.StatusConflict, ExitRefused, "the consent is given: withdraw it instead"},
 	{KindQuiet, http.StatusForbidden, ExitRefused, "refused lately, not to be asked again yet"},
 	{KindNoSession, http.StatusForbidden, ExitRefused, "only within a use session"},
 	{KindPolicy, http.StatusForbidden, ExitRefused, "the policy does not allow it"},

@@ -183,13 +183,34 @@ func (s *Settings) check(where map[string]string) (faults Faults) {
 	fault(slices.Contains([]string{"debug", "info", "warn", "error"}, s.Log.Level), "log.level", "the levels are debug, info, warn, error")
 	fault(slices.Contains([]string{"auto", "json", "console"}, s.Log.Format), "log.format", "the formats are auto, json, console")
 	fault(s.Upload.Slot >= 0 && s.Upload.Slot <= 24*time.Hour, "upload.slot", "not between 0 and 24h")
-	fault(!strings.Contains(s.PolicyKey, "PRIVATE+KEY"), "policy_key", "this is the private half; settings hold no secrets")
+	problem := s.readPolicyKey()
+	fault(problem == "", "policy_key", problem)
 	if s.GPSD != "" {
 		host, port, err := net.SplitHostPort(s.GPSD)
 		n, perr := strconv.ParseUint(port, 10, 16)
 		fault(err == nil && perr == nil && host != "" && n > 0, "gpsd", "not host:port")
 	}
 	return faults
+}
+
+// readPolicyKey replaces the path of a file by the key that it holds, and says what is wrong.
+func (s *Settings) readPolicyKey() string {
+	if filepath.IsAbs(s.PolicyKey) {
+		text, err := readFile(s.PolicyKey)
+		if err != nil {
+			return "the file cannot be read"
+		}
+		if s.PolicyKey = strings.TrimSpace(string(text)); s.PolicyKey == "" {
+			return "the file is empty"
+		}
+	}
+	switch {
+	case strings.Contains(s.PolicyKey, "PRIVATE+KEY"):
+		return "this is the private half; settings hold no secrets"
+	case s.PolicyKey != "" && strings.Count(s.PolicyKey, "+") < 2:
+		return "not NAME+HASH+KEY, nor the absolute path of a file that holds it"
+	}
+	return ""
 }
 
 // resolve fills in the paths that depend on the account and makes all absolute. A relative path is allowed in

@@ -38,8 +38,8 @@ type Settings struct {
 	PolicyFile string `mapstructure:"policy_file"`
 
 	// PolicyKey is the public key that the policy must be signed with: a note verifier key
-	// ("NAME+HASH+KEY") or the path of a file that holds one. Default "": none is pinned, so only Dev
-	// starts. Its private half is refused here.
+	// ("NAME+HASH+KEY") or the absolute path of a file that holds one; after Load it is the key. Default
+	// "": none is pinned, so only Dev starts. Its private half is refused here.
 	PolicyKey string `mapstructure:"policy_key"`
 
 	// DeviceKeyFile holds the 32 bytes that wrap the key ring; made when it is not there. Default "":

@@ -155,6 +155,8 @@ func TestFaults(t *testing.T) {
 		{name: "secret", file: "version: 1\nepoch_key: CANARY\n", want: ":2: epoch_key: settings hold no secrets"},
 		{name: "nested secret", file: "version: 1\ncontacts:\n  pepper: CANARY\n", want: ":3: contacts.pepper: settings hold no secrets"},
 		{name: "private policy key", file: "version: 1\npolicy_key: PRIVATE+KEY+CANARY+1+2\n", want: ":2: policy_key: this is the private half"},
+		{name: "no policy key", file: "version: 1\npolicy_key: CANARY\n", want: ":2: policy_key: not NAME+HASH+KEY"},
+		{name: "no policy key file", file: "version: 1\npolicy_key: /CANARY/x\n", want: ":2: policy_key: the file cannot be read"},
 		{name: "of the policy", file: "version: 1\nendpoint: https://CANARY\n", want: ":2: endpoint: the policy alone decides"},
 		{name: "list for text", file: "version: 1\nregion: [CANARY]\n", want: ":2: region: not a single value"},
 		{name: "number for text", file: "version: 1\nregion: 86\n", want: ":2: region: not a text"},
@@ -224,6 +226,20 @@ func TestAllFaultsAtOnce(t *testing.T) {
 	var faults Faults
 	if !errors.As(err, &faults) || len(faults) != 3 {
 		t.Errorf("got %v, want three faults", err)
+	}
+}
+
+// TestPolicyKeyFile: a key may lie in a file, its private half may not.
+func TestPolicyKeyFile(t *testing.T) {
+	clean(t)
+	const key = "policy.example.com+1a2b3c4d+ARmnBdLUS/GkE3CX"
+	t.Setenv("SCRUPLE_POLICY_KEY", write(t, key+"\n"))
+	if s, err := Load("", nil); err != nil || s.PolicyKey != key {
+		t.Errorf("got %q, %v", s.PolicyKey, err)
+	}
+	t.Setenv("SCRUPLE_POLICY_KEY", write(t, "PRIVATE+KEY+"+key))
+	if _, err := Load("", nil); err == nil || !strings.Contains(err.Error(), "private half") || strings.Contains(err.Error(), key) {
+		t.Errorf("the private half: %v", err)
 	}
 }
 

@@ -145,7 +145,7 @@ func (s *Server) caller(r *http.Request) (access, Actor, error) {
 		return 0, Actor{}, control.NewProblem(control.KindNotAllowed, "", "the system does not tell who is calling")
 	}
 	p := result.peer
-	actor := Actor{UID: p.UID, PID: p.PID, Channel: "local"}
+	actor := Actor{UID: p.UID, PID: p.PID, Channel: channelUnnamed}
 	if name := r.Header.Get(control.HeaderApplication); name != "" {
 		if !applicationName(name) {
 			return 0, Actor{}, control.NewProblem(control.KindBadRequest, "",
@@ -168,36 +168,28 @@ func (s *Server) caller(r *http.Request) (access, Actor, error) {
 	}
 }
 
+// channelUnnamed is the channel of a client that did not say what it is.
+const channelUnnamed = "app:unnamed"
+
 func applicationName(name string) bool {
 	return len(name) <= 64 && strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789.-") == ""
 }
 
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
-	p := problem(err)
 	peer, _ := r.Context().Value(peerKey{}).(peerResult)
-	route := "none"
-	if found, _, _ := match(r.Method, r.URL.EscapedPath()); found != nil {
+	route, tuple := "none", ""
+	if found, params, _ := match(r.Method, r.URL.EscapedPath()); found != nil {
 		route = found.method + " " + found.path
+		if t, err := s.tuple(params["category"], params["purpose"]); err == nil {
+			tuple = t.String()
+		}
 	}
+	p := problem(err, tuple)
 	s.log.Info("request refused", zap.String("route", route), zap.String("kind", string(p.Kind())), zap.Int("uid", peer.peer.UID))
 	body, _ := json.Marshal(p)
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(p.Status)
 	w.Write(append(body, '\n'))
-}
-
-// problem gives every error its place in the closed list.
-func problem(err error) *control.Problem {
-	var p *control.Problem
-	switch {
-	case errors.As(err, &p):
-		return p
-	case errors.Is(err, context.DeadlineExceeded):
-		return control.NewProblem(control.KindFailed, "", "it took too long")
-	case errors.Is(err, context.Canceled):
-		return control.NewProblem(control.KindStopping, "", "")
-	}
-	return control.NewProblem(control.KindFailed, "", err.Error())
 }
 
 // askedTuples remembers which application asked for which tuple since the start.

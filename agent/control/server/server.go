@@ -19,7 +19,7 @@ import (
 type Actor struct {
 	UID int // of the peer, as the kernel says; -1 where a platform has other names for its users
 	PID int // of the peer; 0 where the platform does not tell
-	// Channel is "cli", "page", "app:NAME", or "local" for a client that did not say.
+	// Channel is "cli", "page" or "app:NAME"; "app:unnamed" for a client that did not say what it is.
 	Channel string
 	// Person is true for the owner who came through the command line or the page.
 	Person bool

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/scruple-agent/scruple/agent/consent"
 	"github.com/scruple-agent/scruple/agent/control"
 	"github.com/scruple-agent/scruple/agent/policy"
 	"github.com/scruple-agent/scruple/uploader/wire"
@@ -232,9 +233,9 @@ func TestActor(t *testing.T) {
 	}{
 		{Peer{UID: subjectUID, PID: 7}, control.HeaderChannel, "cli", Actor{subjectUID, 7, "cli", true}},
 		{Peer{UID: subjectUID, PID: 7}, control.HeaderChannel, "page", Actor{subjectUID, 7, "page", true}},
-		{Peer{UID: subjectUID, PID: 7}, "", "", Actor{subjectUID, 7, "local", false}},
+		{Peer{UID: subjectUID, PID: 7}, "", "", Actor{subjectUID, 7, "app:unnamed", false}},
 		{Peer{UID: subjectUID, PID: 7}, control.HeaderApplication, "im.example-1", Actor{subjectUID, 7, "app:im.example-1", false}},
-		{Peer{UID: 1001, PID: 9}, control.HeaderChannel, "cli", Actor{1001, 9, "local", false}},
+		{Peer{UID: 1001, PID: 9}, control.HeaderChannel, "cli", Actor{1001, 9, "app:unnamed", false}},
 	} {
 		b := &backend{}
 		ask(b, c.peer, with(req("POST", "/v1/consents/device/service/request", ""), c.header, c.val))
@@ -437,13 +438,22 @@ func TestErrors(t *testing.T) {
 		exit int
 	}{
 		{fmt.Errorf("request: %w", quiet), control.KindQuiet, control.ExitRefused},
+		{consent.ErrNotPerson, control.KindNotPerson, control.ExitRefused},
+		{consent.ErrNotShown, control.KindNotShown, control.ExitRefused},
+		{consent.ErrNoticeDiffers, control.KindNoticeDiffers, control.ExitRefused},
+		{consent.ErrQuiet, control.KindQuiet, control.ExitRefused},
+		{consent.ErrGiven, control.KindGiven, control.ExitRefused},
+		{consent.ErrSessionOnly, control.KindNoSession, control.ExitRefused},
+		{consent.ErrNoSession, control.KindPolicy, control.ExitRefused},
+		{fmt.Errorf("permit: %w", consent.ErrWithdrawn), control.KindNotGiven, control.ExitRefused},
+		{consent.ErrClock, control.KindNotGiven, control.ExitRefused},
 		{errors.New("disk is full"), control.KindFailed, control.ExitFailed},
 		{context.DeadlineExceeded, control.KindFailed, control.ExitFailed},
 	} {
-		w := ask(&backend{err: c.err}, Peer{UID: subjectUID}, req("GET", "/v1/policy", ""))
+		w := ask(&backend{err: c.err}, Peer{UID: subjectUID}, req("POST", "/v1/data/location/nearby/collect", ""))
 		var p control.Problem
 		json.Unmarshal(w.Body.Bytes(), &p)
-		if p.Kind() != c.kind || control.ExitCode(&p) != c.exit {
+		if p.Kind() != c.kind || control.ExitCode(&p) != c.exit || p.Tuple != "location/nearby" {
 			t.Errorf("%v: kind %s exit %d, want %s %d", c.err, p.Kind(), control.ExitCode(&p), c.kind, c.exit)
 		}
 	}
