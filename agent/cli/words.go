@@ -1,0 +1,176 @@
+package cli
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/scruple-agent/scruple/agent/control"
+	"github.com/scruple-agent/scruple/agent/settings"
+)
+
+// say is what a person is told about a refusal, and what to try.
+type say struct{ message, hint T }
+
+// noHint is for refusals after which there is nothing to try.
+var noHint = T{" ", " "}
+
+var kindWords = map[control.Kind]say{
+	control.KindBadRequest: {
+		T{"the daemon does not understand the request", "后台服务无法理解该请求"},
+		T{"are the daemon and this command of the same version? scruple version, scruple status", "后台服务与本命令的版本是否一致？请查看 scruple version 和 scruple status"},
+	},
+	control.KindUnknownTuple: {
+		T{"the policy has no such category/purpose", "政策中没有这样的“类别/用途”"},
+		T{"scruple consent list shows all of them", "scruple consent list 列出全部"},
+	},
+	control.KindNotFound: {
+		T{"there is no such entry", "没有这样的条目"},
+		T{"scruple egress list shows the ids", "scruple egress list 列出全部编号"},
+	},
+	control.KindNotAllowed: {
+		T{"this account may not do that", "当前账户无权这样做"},
+		T{"run the command as the user whose data it is", "请以数据所属用户的身份运行此命令"},
+	},
+	control.KindNotPerson: {
+		T{"only the person whose data it is can answer", "只有数据主体本人可以作答"},
+		T{"answer with scruple consent, as that user", "请以该用户身份使用 scruple consent 作答"},
+	},
+	control.KindNotShown: {
+		T{"the notice has not been shown yet", "尚未展示告知书"},
+		T{"read it with scruple consent show CATEGORY/PURPOSE", "请先用 scruple consent show 类别/用途 阅读"},
+	},
+	control.KindNoticeDiffers: {
+		T{"this is not the hash of the notice that was shown", "该哈希值与所展示的告知书不符"},
+		T{"read it again with scruple consent show, in the same language (--lang)", "请用 scruple consent show 以同一语言（--lang）重新阅读"},
+	},
+	control.KindNotGiven: {
+		T{"there is no consent in force for this", "此项没有有效的同意"},
+		T{"scruple consent give CATEGORY/PURPOSE shows the notice and asks", "scruple consent give 类别/用途 会展示告知书并征求您的同意"},
+	},
+	control.KindGiven: {
+		T{"this is agreed to already", "此项已同意"},
+		T{"take it back with scruple consent withdraw", "如需收回，请用 scruple consent withdraw"},
+	},
+	control.KindQuiet: {
+		T{"this was refused lately and must not be asked again yet", "此项不久前已被拒绝，暂不得再次询问"},
+		T{"the person can still agree at any time: scruple consent give", "本人仍可随时同意：scruple consent give"},
+	},
+	control.KindNoSession: {
+		T{"this is read only within a use session", "此项仅在使用会话中读取"},
+		T{"scruple session open CATEGORY/PURPOSE", "scruple session open 类别/用途"},
+	},
+	control.KindPolicy: {
+		T{"the policy does not allow this", "政策不允许这样做"},
+		T{"scruple policy show CATEGORY/PURPOSE says what it allows", "scruple policy show 类别/用途 说明允许的内容"},
+	},
+	control.KindSourceAbsent: {
+		T{"this device does not have the source", "本设备没有此数据来源"},
+		T{"scruple status says why; paths and addresses are in the settings", "scruple status 说明原因；路径和地址在设置中"},
+	},
+	control.KindUnreadable: {
+		T{"it cannot be read any more: its key was destroyed at withdrawal", "已无法读取：密钥已在撤回同意时销毁"},
+		noHint,
+	},
+	control.KindNothing: {
+		T{"there is nothing there", "没有内容"},
+		T{"scruple data collect CATEGORY/PURPOSE reads the source now", "scruple data collect 类别/用途 可立即采集"},
+	},
+	control.KindReceiver: {
+		T{"the controller's receiver did not accept it or did not answer", "控制者的接收端未接受或没有回应"},
+		T{"nothing is lost: it is tried again by itself; scruple status shows when", "数据没有丢失，会自动重试；scruple status 显示下次时间"},
+	},
+	control.KindNotEnforced: {
+		T{"this kernel does not enforce what the settings demand", "本系统内核无法强制执行设置所要求的限制"},
+		T{"scruple status says what is enforced", "scruple status 说明已强制执行的内容"},
+	},
+	control.KindStopping: {
+		T{"the daemon is stopping", "后台服务正在停止"},
+		T{"start it again with scruple run", "请用 scruple run 重新启动"},
+	},
+	control.KindFailed: {
+		T{"it failed", "操作失败"},
+		noHint,
+	},
+}
+
+// reasonWords say why a category is not collected.
+var reasonWords = map[control.Reason]T{
+	control.ReasonNotAsked:      {"never asked", "从未询问"},
+	control.ReasonRequested:     {"asked, not answered yet", "已询问，尚未回答"},
+	control.ReasonDeferred:      {"to be answered later", "稍后再答"},
+	control.ReasonRefused:       {"refused", "已拒绝"},
+	control.ReasonWithdrawn:     {"withdrawn", "已撤回"},
+	control.ReasonExpired:       {"the consent has expired", "同意已过期"},
+	control.ReasonInvalidated:   {"the consent no longer counts", "同意已失效"},
+	control.ReasonPolicyChanged: {"the policy has changed: to be asked again", "政策已变更，需重新征求同意"},
+	control.ReasonNoSession:     {"read only in a use session, none is open", "仅在使用会话中读取，目前没有会话"},
+	control.ReasonSubmitted:     {"nothing is read, the application submits it", "不读取数据，由应用提交"},
+	control.ReasonSourceAbsent:  {"this device does not have it", "本设备不具备"},
+	control.ReasonSourceError:   {"the source cannot be read", "数据来源无法读取"},
+	control.ReasonNoEpoch:       {"waits for the controller's epoch key", "等待控制者的周期密钥"},
+	control.ReasonSpoolFull:     {"the store on this device is full", "本机存储已满"},
+	control.ReasonClock:         {"the clock is behind: nothing is collected", "时钟落后，暂停收集"},
+	control.ReasonNotEnforced:   {"the kernel does not enforce it", "内核未强制执行"},
+	control.ReasonStopping:      {"the daemon is stopping", "后台服务正在停止"},
+}
+
+// statusWords are the states of a consent.
+var statusWords = map[string]T{
+	control.StatusNever:       {"never asked", "从未询问"},
+	control.StatusRequested:   {"requested", "已请求"},
+	control.StatusDeferred:    {"deferred", "稍后决定"},
+	control.StatusGiven:       {"given", "已同意"},
+	control.StatusRefused:     {"refused", "已拒绝"},
+	control.StatusWithdrawn:   {"withdrawn", "已撤回"},
+	control.StatusExpired:     {"expired", "已过期"},
+	control.StatusInvalidated: {"invalidated", "已失效"},
+}
+
+var kernelWords = map[string]T{
+	control.KernelEnforced:    {"enforced", "已强制执行"},
+	control.KernelPartly:      {"partly enforced", "部分强制执行"},
+	control.KernelNotEnforced: {"not enforced", "未强制执行"},
+}
+
+// words turns an error into what a person reads, and a hint.
+func (a *app) words(err error) (message, hint string) {
+	var (
+		usage   *usageError
+		refused refusal
+		faults  settings.Faults
+		p       *control.Problem
+		h       hinted
+	)
+	switch {
+	case errors.As(err, &usage):
+		return usage.message, usage.hint
+	case errors.As(err, &refused):
+		return refused.message, refused.hint
+	case errors.As(err, &faults):
+		return faults.Error(), a.t(T{"every key is explained in the comments of scruple.yaml", "每个键的含义见 scruple.yaml 中的注释"})
+	case errors.Is(err, control.ErrNotReachable):
+		socket := strings.TrimPrefix(err.Error(), control.ErrNotReachable.Error()+": ")
+		return a.t(T{"the daemon is not reachable", "无法连接后台服务"}) + ": " + socket,
+			a.t(T{"start it with scruple run, or name its socket with --socket or --state-dir", "请用 scruple run 启动，或用 --socket、--state-dir 指明其位置"})
+	case errors.As(err, &p):
+		return a.problem(p)
+	case errors.As(err, &h):
+		return h.Error(), h.hint
+	}
+	return err.Error(), ""
+}
+
+func (a *app) problem(p *control.Problem) (message, hint string) {
+	s := kindWords[p.Kind()]
+	message = a.t(s.message)
+	if p.Tuple != "" {
+		message = p.Tuple + ": " + message
+	}
+	if p.Detail != "" && p.Kind() != control.KindUnknownTuple {
+		message += ": " + p.Detail
+	}
+	if len(p.Near) > 0 {
+		return message, a.t(T{"did you mean ", "您是要输入 "}) + strings.Join(p.Near, ", ") + a.t(T{"?", " 吗？"})
+	}
+	return message, strings.TrimSpace(a.t(s.hint))
+}
