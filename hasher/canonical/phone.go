@@ -88,21 +88,25 @@ func AppendPhone(dst, input []byte, region string) ([]byte, error) {
 // appendSlow is AppendPhone for any input.
 func appendSlow(dst, input []byte, home uint8) ([]byte, error) {
 	var room, joined [2 * maxDigits]byte
-	num, fit := reduce(room[:0], input)
-	params := bytes.IndexByte(num, ';') >= 0
+	num, seen := reduce(room[:0], input)
+	params := seen&isOther != 0 && bytes.IndexByte(num, ';') >= 0
 	at := -1
 	if params {
 		at = bytes.Index(num, []byte(";phone-context="))
 	}
 	switch {
 	case at >= 0:
-		if num, fit = joinContext(joined[:0], num, at); !fit {
+		var ok bool
+		if num, ok = joinContext(joined[:0], num, at); !ok {
 			return dst, ErrNotANumber
 		}
-	case !fit:
+	case seen&isControl != 0:
 		return dst, ErrNotANumber
 	default:
 		num = extract(num)
+		if seen&isLetter != 0 {
+			num = cutSecond(num)
+		}
 	}
 	if params {
 		if at := bytes.Index(num, []byte(";isub=")); at >= 0 {
@@ -136,7 +140,7 @@ func appendSlow(dst, input []byte, home uint8) ([]byte, error) {
 }
 
 // extract returns the part of text that may be a number: from the first plus or
-// digit to the last letter or digit, and only the first of two numbers.
+// digit to the last letter or number.
 func extract(text []byte) []byte {
 	start, end := 0, len(text)
 	for start < end && symClass[text[start]]&(isDigit|isPlus) == 0 {
@@ -145,7 +149,7 @@ func extract(text []byte) []byte {
 	for end > start && symClass[text[end-1]]&isWord == 0 {
 		end--
 	}
-	return cutSecond(text[start:end])
+	return text[start:end]
 }
 
 // cutSecond cuts off a second number or extension, as in "583-6985 x302/x2303":

@@ -210,7 +210,7 @@ func appendE164(dst, num []byte, plus bool, home uint8) ([]byte, error) {
 	if len(num) > maxNational {
 		return dst, ErrTooLong
 	}
-	dst = append(dst, '+')
-	dst = append(dst, p.cc[:p.ccLen]...)
+	out := [4]byte{'+', p.cc[0], p.cc[1], p.cc[2]}
+	dst = append(dst, out[:1+p.ccLen]...)
 	return append(dst, num...), nil
 }

@@ -73,10 +73,8 @@ var symClass = [256]uint8{
 	ct,
 }
 
-// reduce appends the symbols of text to syms. fit is false if one of them is
-// not fit for interchange.
-func reduce(syms, text []byte) (out []byte, fit bool) {
-	var seen uint8
+// reduce appends the symbols of text to syms and returns the classes seen.
+func reduce(syms, text []byte) (out []byte, seen uint8) {
 	for i := 0; i < len(text); {
 		sym, n := text[i], 1
 		if sym >= utf8.RuneSelf {
@@ -88,7 +86,7 @@ func reduce(syms, text []byte) (out []byte, fit bool) {
 		syms = append(syms, sym)
 		i += n
 	}
-	return syms, seen&isControl == 0
+	return syms, seen
 }
 
 // symbolOf returns the symbol of a character beyond ASCII that was decoded from n bytes.
