@@ -51,8 +51,7 @@ func NewClient(socket string, options ...Option) *Client {
 		},
 		DisableCompression: true,
 		IdleConnTimeout:    10 * time.Second,
-		Proxy:              nil,
-	}}
+	}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	return c
 }
 

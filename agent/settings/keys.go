@@ -17,7 +17,8 @@ const EnvConfig = "SCRUPLE_CONFIG"
 // product read for themselves.
 var otherEnv = []string{
 	EnvConfig,
-	"SCRUPLE_DATA", // recordings for the evaluation commands and benchmarks
+	"SCRUPLE_DATA",           // recordings for the evaluation commands and benchmarks
+	"SCRUPLE_HASHER_BACKEND", // which kernel hashes
 }
 
 // flagNames are the flags whose name is not the key with hyphens.
