@@ -3,7 +3,7 @@
 //
 //	cd bench && go run ./lanes_compare [-runs 10] [-rounds 600] [-out results/lanes.txt]
 //
-// A shared machine is noisy, so a slice (2,048 messages) counts only if a probe
+// A shared machine is noisy, so a slice (4,096 messages) counts only if a probe
 // just before and just after it ran within 4 % of its process's fastest. Each
 // run gives the median of the slices that count; the ratios are between medians of
 // the same run.
@@ -35,9 +35,9 @@ import (
 )
 
 const (
-	sliceMessages = 2048
+	sliceMessages = 4096
 	probeMessages = 384
-	sliceCount    = 160
+	sliceCount    = 80
 	within        = 1.04 // of the best probe
 	warmUp        = 4    // probes until caches and clock are as usual
 	burst         = 4    // slices in a row, the same as in contest
@@ -107,7 +107,7 @@ func compare(w io.Writer) error {
 
 	best := hasher.Backends()[0]
 	all := own
-	for _, name := range []string{"hmac/crypto mix", "hmac/sha256-simd mix", "sum/crypto mix", "sum/sha256-simd mix", "sum/" + best + " mix"} {
+	for _, name := range []string{"hmac/crypto mix", "hmac/sha256-simd mix", "sum/crypto mix", "sum/sha256-simd mix", "hmac/portable mix", "sum/" + best + " mix"} {
 		all = append(all, contestant{name, 1, func() ([burst]slice, error) { return usual(name) }})
 	}
 	all = append(all, contestant{"cpu.sha=off hmac/crypto mix", 2, func() ([burst]slice, error) { return slow("hmac/crypto mix") }})
@@ -255,7 +255,7 @@ func ours() ([]contestant, error) {
 			})
 		}
 	}
-	const trees = 50
+	const trees = 25
 	chunks := make([]byte, trees*sliceMessages*64)
 	for i := range chunks {
 		chunks[i] = byte(r.Uint32())

@@ -46,9 +46,11 @@ func amd64() {
 		{name: "shani4HMAC", lanes: 4, wide: true},
 		{name: "shani4Short", lanes: 4, wide: true, short: true},
 		{name: "shani4Sum", lanes: 4, wide: true, plain: true},
+		{name: "shani4SumShort", lanes: 4, wide: true, plain: true, short: true},
 		{name: "shani2HMAC", lanes: 2},
 		{name: "shani2Short", lanes: 2, short: true},
 		{name: "shani2Sum", lanes: 2, plain: true},
+		{name: "shani2SumShort", lanes: 2, plain: true, short: true},
 	} {
 		k.tables = t
 		k.batch()

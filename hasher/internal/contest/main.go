@@ -28,8 +28,8 @@ import (
 )
 
 const (
-	sliceMessages = 2048
-	sliceCount    = 160 // slices before the same messages come again
+	sliceMessages = 4096
+	sliceCount    = 80 // slices before the same messages come again
 	probeMessages = 384
 	warmUp        = 4 // probes until caches and clock are as usual
 	burst         = 4 // slices per request

@@ -19,15 +19,16 @@ const Env = "SCRUPLE_HASHER_BACKEND"
 // out.
 type kernel func(key *[16]uint32, data *byte, offs, idx *uint32, groups int, out *byte)
 
+// kernels are for messages up to maxShort, if there is one, and up to maxOne.
+type kernels struct{ short, one kernel }
+
 // backend is a way to compute. Without lanes it is the portable one.
 type backend struct {
 	name  string
 	lanes int // messages per group
 
-	short  kernel // HMAC of messages up to maxShort; may be missing
-	one    kernel // HMAC of messages up to maxOne
-	sum    kernel // SHA-256 of messages up to maxOne
-	blocks func(states *uint32, blocks **byte, n int)
+	hmac, sum kernels // HMAC and SHA-256 of messages of one block
+	blocks    func(states *uint32, blocks **byte, n int)
 	// classify sorts by class, 16 messages per group; may be missing.
 	classify func(offs *uint32, groups int, shortest uint32, short, one, long *uint32) (shorts, ones, longs int)
 

@@ -14,25 +14,25 @@ func supported() []*backend {
 	var list []*backend
 	if sha && avx512 && has(cpuid.AVX512VL) {
 		list = append(list, &backend{
-			name: "shani4", lanes: 4, short: shani4Short, one: shani4HMAC, sum: shani4Sum,
+			name: "shani4", lanes: 4, hmac: kernels{shani4Short, shani4HMAC}, sum: kernels{shani4SumShort, shani4Sum},
 			blocks: shani4Blocks, classify: avx512Classify, ni: true,
 		})
 	}
 	if avx512 {
 		list = append(list, &backend{
-			name: "avx512x16", lanes: 16, one: avx512HMAC, sum: avx512Sum,
+			name: "avx512x16", lanes: 16, hmac: kernels{one: avx512HMAC}, sum: kernels{one: avx512Sum},
 			blocks: avx512Blocks, classify: avx512Classify, byWord: true,
 		})
 	}
 	if sha {
 		list = append(list, &backend{
-			name: "shani2", lanes: 2, short: shani2Short, one: shani2HMAC, sum: shani2Sum,
+			name: "shani2", lanes: 2, hmac: kernels{shani2Short, shani2HMAC}, sum: kernels{shani2SumShort, shani2Sum},
 			blocks: shani2Blocks, ni: true, overread: true,
 		})
 	}
 	if has(cpuid.AVX2) {
 		list = append(list, &backend{
-			name: "avx2x8", lanes: 8, one: avx2HMAC, sum: avx2Sum,
+			name: "avx2x8", lanes: 8, hmac: kernels{one: avx2HMAC}, sum: kernels{one: avx2Sum},
 			blocks: avx2Blocks, byWord: true, overread: true,
 		})
 	}

@@ -11,7 +11,13 @@ func supported() []*backend {
 		return nil
 	}
 	return []*backend{
-		{name: "sha2x4", lanes: 4, one: sha2x4HMAC, sum: sha2x4Sum, blocks: sha2x4Blocks, overread: true},
-		{name: "sha2x2", lanes: 2, one: sha2x2HMAC, sum: sha2x2Sum, blocks: sha2x2Blocks, overread: true},
+		{
+			name: "sha2x4", lanes: 4, hmac: kernels{one: sha2x4HMAC}, sum: kernels{one: sha2x4Sum},
+			blocks: sha2x4Blocks, overread: true,
+		},
+		{
+			name: "sha2x2", lanes: 2, hmac: kernels{one: sha2x2HMAC}, sum: kernels{one: sha2x2Sum},
+			blocks: sha2x2Blocks, overread: true,
+		},
 	}
 }

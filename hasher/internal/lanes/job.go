@@ -119,11 +119,11 @@ func (w *worker) chunk(j *job, lo, hi int) {
 			safe--
 		}
 	}
-	one, shortest := be.one, uint32(maxShort+1)
+	k, shortest := be.hmac, uint32(maxShort+1)
 	if j.size != Size {
-		one = be.sum
+		k = be.sum
 	}
-	if j.size != Size || be.short == nil {
+	if k.short == nil {
 		shortest = 0
 	}
 	shorts, ones, longs := w.classify(be, j.offs[lo:safe+1], shortest)
@@ -133,7 +133,7 @@ func (w *worker) chunk(j *job, lo, hi int) {
 	}
 	full := shorts / be.lanes
 	if full > 0 {
-		w.call(j, be.short, lo, &w.short, full)
+		w.call(j, k.short, lo, &w.short, full)
 	}
 	for _, m := range w.short[full*be.lanes : shorts] {
 		w.one[ones] = m // the rest fits the general kernel too
@@ -143,7 +143,7 @@ func (w *worker) chunk(j *job, lo, hi int) {
 		for i := range be.lanes - 1 {
 			w.one[ones+i] = w.one[ones-1] // fill the last group: same result, same place
 		}
-		w.call(j, one, lo, &w.one, (ones+be.lanes-1)/be.lanes)
+		w.call(j, k.one, lo, &w.one, (ones+be.lanes-1)/be.lanes)
 	}
 	if longs > 0 {
 		w.longMessages(j, lo, w.long[:longs])

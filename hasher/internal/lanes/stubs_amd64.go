@@ -19,6 +19,11 @@ func shani4Short(key *[16]uint32, data *byte, offs *uint32, idx *uint32, groups 
 //go:noescape
 func shani4Sum(key *[16]uint32, data *byte, offs *uint32, idx *uint32, groups int, out *byte)
 
+// shani4SumShort: 4 interleaved messages a group on the SHA extensions, 32 bytes out.
+//
+//go:noescape
+func shani4SumShort(key *[16]uint32, data *byte, offs *uint32, idx *uint32, groups int, out *byte)
+
 // shani2HMAC: 2 interleaved messages a group on the SHA extensions, 16 bytes out.
 //
 //go:noescape
@@ -33,6 +38,11 @@ func shani2Short(key *[16]uint32, data *byte, offs *uint32, idx *uint32, groups 
 //
 //go:noescape
 func shani2Sum(key *[16]uint32, data *byte, offs *uint32, idx *uint32, groups int, out *byte)
+
+// shani2SumShort: 2 interleaved messages a group on the SHA extensions, 32 bytes out.
+//
+//go:noescape
+func shani2SumShort(key *[16]uint32, data *byte, offs *uint32, idx *uint32, groups int, out *byte)
 
 // shani4Blocks takes n blocks into each of 4 states of eight words.
 //
