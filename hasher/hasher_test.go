@@ -298,6 +298,14 @@ func TestPad(t *testing.T) {
 	if !bytes.Contains(dummies, m.Sum(nil)[:DigestSize]) {
 		t.Error("dummy 3 is not HMAC(key, 3)")
 	}
+	many := Pad(make([]byte, 8193*DigestSize), key)
+	for _, i := range []byte{0, 0x0f, 0x10, 0x1f} {
+		m.Reset()
+		m.Write([]byte{0, 0, 0, 0, 0, 0, i, 0xfe})
+		if !bytes.Contains(many, m.Sum(nil)[:DigestSize]) {
+			t.Errorf("dummy %d is not among 8191", int(i)<<8|0xfe)
+		}
+	}
 	r := rand.New(rand.NewPCG(1, 2))
 	for _, c := range []struct{ n, want int }{{1, 64}, {63, 64}, {64, 64}, {65, 128}, {1000, 1024}, {1025, 2048}} {
 		set := make([]byte, c.n*DigestSize)

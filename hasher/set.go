@@ -34,7 +34,8 @@ func SortDedupe(digests []byte) []byte {
 // least MinPadded, and returns it sorted. Dummy i is HMAC-SHA256 of i (eight
 // bytes, big-endian) under prfKey, cut to DigestSize: the same dummies come back
 // every time, so that comparing two sets does not tell them apart. prfKey is 32
-// random bytes that serve nothing else. dst may be reused if it has the room.
+// random bytes that serve nothing else. A set that fills its class comes back as it
+// is, else the result is a new slice.
 func Pad(digests, prfKey []byte) []byte {
 	n := len(digests) / DigestSize
 	want := MinPadded
@@ -42,21 +43,28 @@ func Pad(digests, prfKey []byte) []byte {
 		want *= 2
 	}
 	if n == want {
-		return digests
+		return digests[:n*DigestSize]
 	}
 	var mac lanes.HMAC
 	mac.Init(prfKey)
 	defer mac.Wipe()
 
-	var counters Batch
-	counters.Grow(want-n, (want-n)*8)
-	for i := range want - n {
-		// Cannot be full: a set has fewer than MaxBatchEntries digests.
-		_ = counters.Commit(binary.BigEndian.AppendUint64(counters.Buf(), uint64(i)))
-	}
 	out := make([]byte, want*DigestSize)
-	copy(out, digests)
-	mac.Sum(out[n*DigestSize:], counters.data, counters.offs)
+	copy(out, digests[:n*DigestSize])
+	const step = 4096 // counters at a time
+	var counters []byte
+	var offs []uint32
+	for i := range step {
+		offs = append(offs, uint32(8*i))
+	}
+	for i := 0; i < want-n; i += len(offs) - 1 {
+		counters = counters[:0]
+		offs = offs[:min(want-n-i, step-1)+1]
+		for j := range len(offs) - 1 {
+			counters = binary.BigEndian.AppendUint64(counters, uint64(i+j))
+		}
+		mac.Sum(out[(n+i)*DigestSize:], counters, offs)
+	}
 	sortDigests(out, 0)
 	return out
 }
