@@ -33,7 +33,7 @@ import (
 	"github.com/scruple-agent/scruple/uploader/wire"
 )
 
-// Lane is the lane a request went on.
+// Lane is the lane a request goes on.
 type Lane string
 
 // The lanes.
@@ -83,7 +83,8 @@ type Entry struct {
 	Hash    wire.Hash `json:"sha256"`
 	// Status is the answer's HTTP status, 0 when there was none.
 	Status int `json:"status,omitempty"`
-	// Outcome is what came of it in words, "" when the agent stopped before it knew.
+	// Outcome says in words what went wrong. It is "" when the controller confirmed the body with its receipt, and, with
+	// Status 0, when the agent stopped before it knew.
 	Outcome string `json:"outcome,omitempty"`
 	// Kept says that Body can show it. Method and Path are known as long as it is.
 	Kept   bool   `json:"kept"`
@@ -185,8 +186,8 @@ func (j *Journal) Begin(lane Lane, consent wire.UUID, method, path string, body 
 	return e.ID, nil
 }
 
-// End records what came of a request: the HTTP status, or 0, and the outcome in a few words that hold no personal
-// value.
+// End records what came of a request: the HTTP status, or 0, and what went wrong in a few words that hold no personal
+// value, "" for nothing.
 func (j *Journal) End(id wire.UUID, status int, outcome string) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()

@@ -1,0 +1,369 @@
+// Package uploader brings what may leave to the one controller that the policy names: consent messages on lane A,
+// batches of consented features on lane B. It takes bytes from the consent register and from the spool; it cannot name a
+// raw value, and it decides nothing about consent, which it asks again right before each send.
+//
+// Every consent has connections of its own, with its own self-signed certificate and nothing else that would link
+// it to another. Lane A is never given up, whatever the answer; lane B retries, parks what the controller refuses
+// for good, and shows both. Only a receipt signed by the controller's key, for exactly the bytes that were sent, counts as
+// success. With nothing to send there is no timer and no connection.
+//
+// For most uses call New, Run it once, and Kick after anything was stored or changed. Flush and Deliver do it now.
+//
+// Left out: the analytics lane. What a policy puts there stays in the spool.
+package uploader
+
+import (
+	"context"
+	"crypto/rand"
+	"net"
+	"slices"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/scruple-agent/scruple/agent/consent"
+	"github.com/scruple-agent/scruple/agent/keyring"
+	"github.com/scruple-agent/scruple/agent/policy"
+	"github.com/scruple-agent/scruple/uploader/journal"
+	"github.com/scruple-agent/scruple/uploader/spool"
+	"github.com/scruple-agent/scruple/uploader/wire"
+)
+
+// Lane is the lane a request goes on.
+type Lane = journal.Lane
+
+// The lanes.
+const (
+	LaneA = journal.LaneA // consent messages, erasure
+	LaneB = journal.LaneB // consented features
+)
+
+// DefaultSlot is the longest random delay between a report and its sending where Options say nothing.
+const DefaultSlot = time.Hour
+
+// At most so many requests are under way on a lane. Lane B cannot keep lane A waiting.
+const (
+	concurrentA = 4
+	concurrentB = 2
+)
+
+// Options of an uploader. Register, Spool, Ring and Journal are required.
+type Options struct {
+	Register *consent.Register
+	Spool    *spool.Spool
+	Ring     *keyring.Ring
+	Journal  *journal.Journal
+	// Policy returns the document in force: endpoints, pins and controllers' keys. Nil means the register's.
+	Policy func() *policy.Document
+	// Log gets one line per change of state, without values. Nil logs nothing.
+	Log *zap.Logger
+	// Slot is the longest random delay between a report and its sending. 0 sends at once, which tells the controller when
+	// something was read: for tests and trials.
+	Slot time.Duration
+	// Timeout is for one request; 0 means two minutes.
+	Timeout time.Duration
+	// Dial makes connections; nil means the network.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+}
+
+// Uploader is safe for concurrent use.
+type Uploader struct {
+	o      Options
+	secret [32]byte // from which sending times are drawn
+	kick   chan struct{}
+	lanes  map[Lane]chan struct{} // tokens
+
+	mu    sync.Mutex
+	tasks map[taskID]*task
+}
+
+// taskID names a queue: each consent has one on each lane.
+type taskID struct {
+	lane    Lane
+	consent wire.UUID
+}
+
+// task is what is known about a queue. The uploader's mu guards it.
+type task struct {
+	id         taskID
+	controller policy.ControllerID
+	tuple      policy.Tuple
+	turn       chan struct{} // held by whoever sends from this queue
+
+	waiting  int
+	newest   uint64 // lane A: the newest message seen
+	since    time.Time
+	blocked  bool // lane B: the controller does not know the consent yet
+	running  bool
+	failures int // in a row
+	err      error
+	lastTry  time.Time
+	lastSent time.Time
+	next     time.Time
+}
+
+// LaneState is the state of one queue, for people.
+type LaneState struct {
+	Lane       Lane                `json:"lane"`
+	Controller policy.ControllerID `json:"controller"`
+	Consent    wire.UUID           `json:"consent"`
+	Tuple      policy.Tuple        `json:"tuple"`
+	Waiting    int                 `json:"waiting"` // messages, or reports
+	Since      time.Time           `json:"since"`   // of the oldest that waits
+	Failures   int                 `json:"failures,omitempty"`
+	LastError  string              `json:"last_error,omitempty"` // "" after a success
+	Err        error               `json:"-"`                    // the same, to test
+	LastTry    time.Time           `json:"last_try"`
+	LastSent   time.Time           `json:"last_sent"`
+	NextTry    time.Time           `json:"next_try"` // zero while sending, or when something else has to happen first
+	// Parked says that the controller refuses this consent's data for good, "" when it does not.
+	Parked wire.ProblemType `json:"parked,omitempty"`
+}
+
+// New returns an uploader that does nothing before Run, Flush or Deliver.
+func New(o Options) *Uploader {
+	if o.Policy == nil {
+		o.Policy = o.Register.Policy
+	}
+	if o.Log == nil {
+		o.Log = zap.NewNop()
+	}
+	if o.Timeout <= 0 {
+		o.Timeout = requestTime
+	}
+	if o.Dial == nil {
+		o.Dial = (&net.Dialer{Timeout: dialTime}).DialContext
+	}
+	u := &Uploader{
+		o: o, kick: make(chan struct{}, 1), tasks: map[taskID]*task{},
+		lanes: map[Lane]chan struct{}{LaneA: make(chan struct{}, concurrentA), LaneB: make(chan struct{}, concurrentB)},
+	}
+	rand.Read(u.secret[:])
+	return u
+}
+
+// Kick tells Run that something was stored, asked for or changed. It never waits.
+func (u *Uploader) Kick() {
+	select {
+	case u.kick <- struct{}{}:
+	default:
+	}
+}
+
+// Run sends until ctx ends; then it cancels what is under way, which will be sent again, and returns nil.
+func (u *Uploader) Run(ctx context.Context) error {
+	var senders sync.WaitGroup
+	defer senders.Wait()
+	for {
+		due, next := u.plan(time.Now())
+		for _, t := range due {
+			senders.Go(func() { u.run(ctx, t) })
+		}
+		var (
+			alarm <-chan time.Time
+			timer *time.Timer
+		)
+		if !next.IsZero() {
+			timer = time.NewTimer(time.Until(next))
+			alarm = timer.C
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-u.kick:
+		case <-alarm:
+		}
+		if timer != nil {
+			timer.Stop()
+		}
+	}
+}
+
+// run works on a task whose time has come.
+func (u *Uploader) run(ctx context.Context, t *task) {
+	send := u.sendMessages
+	if t.id.lane == LaneB {
+		send = func(ctx context.Context, t *task) error {
+			_, err := u.sendBatches(ctx, t)
+			return err
+		}
+	}
+	_ = u.work(ctx, t, send) // the task keeps the error
+	u.mu.Lock()
+	t.running = false
+	u.mu.Unlock()
+	u.Kick()
+}
+
+// plan returns the tasks whose time has come, marked as running, and the time of the next one, zero when there is none.
+func (u *Uploader) plan(now time.Time) (due []*task, next time.Time) {
+	u.refresh(now)
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for _, t := range u.tasks {
+		switch {
+		case t.running || t.waiting == 0 || t.blocked:
+		case !t.next.After(now):
+			t.running = true
+			due = append(due, t)
+		case next.IsZero() || t.next.Before(next):
+			next = t.next
+		}
+	}
+	return due, next
+}
+
+// refresh brings the tasks up to date with the outbox and the spool.
+func (u *Uploader) refresh(now time.Time) {
+	type found struct {
+		task
+		messages []consent.Message
+	}
+	waiting := map[taskID]*found{}
+	for _, controller := range u.o.Register.Controllers() {
+		for _, m := range u.o.Register.Outbox(controller) {
+			id := taskID{LaneA, m.Consent}
+			f := waiting[id]
+			if f == nil {
+				f = &found{task: task{controller: controller, tuple: m.Tuple, since: m.Since}}
+				waiting[id] = f
+			}
+			f.waiting++
+			f.newest = m.Seq
+		}
+	}
+	for _, s := range u.o.Spool.Stats() {
+		tuple, ok := u.tupleOf(s.Consent)
+		if !ok || s.Reports == 0 || u.laneOf(tuple) != policy.LaneFeatures {
+			continue
+		}
+		waiting[taskID{LaneB, s.Consent}] = &found{task: task{
+			controller: tuple.Controller, tuple: tuple, since: s.Oldest, waiting: s.Reports, blocked: !u.o.Register.Introduced(s.Consent),
+		}}
+	}
+
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for id, f := range waiting {
+		t := u.task(id, f.controller, f.tuple)
+		if t.waiting == 0 && t.err == nil && !t.running { // not after a failed Flush, which has set the next try
+			t.failures, t.next = 0, now
+			if id.lane == LaneB {
+				t.next = u.instant(id.consent, now)
+			}
+		}
+		if f.newest > t.newest && t.waiting > 0 {
+			t.next = now // a withdrawal does not wait for the turn of what stands before it
+		}
+		t.waiting, t.newest, t.since, t.blocked = f.waiting, f.newest, f.since, f.blocked
+	}
+	for id, t := range u.tasks {
+		if waiting[id] != nil || t.running {
+			continue
+		}
+		if _, err := u.o.Ring.DataKey(id.consent); err != nil {
+			delete(u.tasks, id) // its consent has ended and there is nothing left to say
+			continue
+		}
+		t.waiting, t.since, t.next, t.failures, t.err = 0, time.Time{}, time.Time{}, 0, nil
+	}
+}
+
+// task returns the task of a queue and makes it if needed. The caller holds mu.
+func (u *Uploader) task(id taskID, controller policy.ControllerID, tuple policy.Tuple) *task {
+	t := u.tasks[id]
+	if t == nil {
+		t = &task{id: id, controller: controller, tuple: tuple, turn: make(chan struct{}, 1)}
+		u.tasks[id] = t
+	}
+	return t
+}
+
+// tupleOf returns what a consent is for, as long as the key ring knows it.
+func (u *Uploader) tupleOf(id wire.UUID) (t policy.Tuple, ok bool) {
+	u.o.Ring.View(func(s *keyring.State) {
+		if g := s.Grants[id]; g != nil {
+			t, ok = g.Tuple, true
+		}
+	})
+	return t, ok
+}
+
+// laneOf returns the lane that the policy puts a tuple's data on. What it no longer declares is left to lane B, where the
+// register will say why it may not be sent.
+func (u *Uploader) laneOf(t policy.Tuple) policy.Lane {
+	e, err := u.o.Policy().Effective(t.Category, t.Purpose)
+	if err != nil {
+		return policy.LaneFeatures
+	}
+	return e.Purpose.Lane
+}
+
+// work runs send when it is the task's turn and there is a free place on the lane, and keeps what came of it.
+func (u *Uploader) work(ctx context.Context, t *task, send func(context.Context, *task) error) error {
+	err := func() error {
+		for _, place := range []chan struct{}{t.turn, u.lanes[t.id.lane]} {
+			select {
+			case place <- struct{}{}:
+				defer func() { <-place }()
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		return send(ctx, t)
+	}()
+	now := time.Now()
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	switch {
+	case err == nil:
+		t.failures, t.err, t.waiting = 0, nil, 0 // refresh counts anew
+	case ctx.Err() != nil:
+		t.next = now
+	default:
+		t.failures++
+		t.err, t.lastTry = err, now
+		t.next = now.Add(backoff(t.id.lane, t.failures, err))
+		u.o.Log.Warn("cannot send", zap.String("lane", string(t.id.lane)), zap.Stringer("tuple", t.tuple),
+			zap.String("controller", string(t.controller)), zap.Int("failures", t.failures), zap.Time("next", t.next), zap.Error(err))
+	}
+	return err
+}
+
+// sent notes a success.
+func (u *Uploader) sent(t *task) {
+	now := time.Now()
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	t.lastTry, t.lastSent, t.failures, t.err = now, now, 0, nil
+}
+
+// State returns one entry per queue that has something waiting or has sent something since the start, lane A first.
+func (u *Uploader) State() []LaneState {
+	u.refresh(time.Now())
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	states := make([]LaneState, 0, len(u.tasks))
+	for _, t := range u.tasks {
+		s := LaneState{
+			Lane: t.id.lane, Controller: t.controller, Consent: t.id.consent, Tuple: t.tuple, Waiting: t.waiting, Since: t.since,
+			Failures: t.failures, Err: t.err, LastTry: t.lastTry, LastSent: t.lastSent,
+		}
+		if t.waiting > 0 && !t.running && !t.blocked {
+			s.NextTry = t.next
+		}
+		if t.err != nil {
+			s.LastError = t.err.Error()
+			s.Parked = parkedBy(t.id.lane, t.err)
+		}
+		states = append(states, s)
+	}
+	slices.SortFunc(states, func(a, b LaneState) int {
+		if a.Lane != b.Lane {
+			return slices.Compare([]byte(a.Lane), []byte(b.Lane))
+		}
+		return slices.Compare(a.Consent[:], b.Consent[:])
+	})
+	return states
+}
