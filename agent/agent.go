@@ -1,0 +1,279 @@
+// Package agent is the daemon as an importable part: New opens everything that lies on disk, Run collects, sends and
+// answers the local API until its context ends. An application that embeds Scruple uses this package; the
+// command "scruple run" is a thin shell over it.
+//
+// It holds no rule of its own about what may be read or sent: it wires the parts that do (consent, minimise, spool,
+// uploader), keeps the one timer for all periodic work, and repeats what a crash interrupted.
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/scruple-agent/scruple/agent/consent"
+	"github.com/scruple-agent/scruple/agent/control"
+	"github.com/scruple-agent/scruple/agent/control/server"
+	"github.com/scruple-agent/scruple/agent/durable"
+	"github.com/scruple-agent/scruple/agent/keyring"
+	"github.com/scruple-agent/scruple/agent/policy"
+	"github.com/scruple-agent/scruple/agent/settings"
+	"github.com/scruple-agent/scruple/uploader"
+	"github.com/scruple-agent/scruple/uploader/journal"
+	"github.com/scruple-agent/scruple/uploader/spool"
+	"github.com/scruple-agent/scruple/uploader/wire"
+)
+
+// Version is the version of this build; the Makefile sets it.
+var Version = "dev"
+
+// Agent is the daemon of one subject: one user account, one state folder.
+type Agent struct {
+	settings settings.Settings
+	log      *zap.Logger
+	subject  policy.Subject
+	started  time.Time
+
+	lock     *durable.Lock
+	document *policy.Document
+	policy   control.Policy
+	ring     *keyring.Ring
+	register *consent.Register
+	spool    *spool.Spool
+	journal  *journal.Journal
+	uploader *uploader.Uploader
+
+	sources *sources
+
+	mu         sync.Mutex
+	tuples     map[policy.Tuple]*collection
+	unfinished map[unfinishedKey]control.Step
+	kick       chan struct{}
+	stopping   bool
+	sessions   sync.WaitGroup
+}
+
+// unfinishedKey names a step of a withdrawal or erasure that has to be repeated.
+type unfinishedKey struct {
+	consent wire.UUID
+	step    string
+}
+
+// New opens the state folder of the settings, the policy, the ring and everything behind it. It fails, and nothing is
+// collected, when any of them cannot be trusted. The folder is locked until Close or the end of Run.
+func New(s settings.Settings, log *zap.Logger) (*Agent, error) {
+	a := &Agent{
+		settings: s, log: log, subject: policy.Subject("uid:" + strconv.Itoa(os.Getuid())), started: time.Now(),
+		tuples: map[policy.Tuple]*collection{}, unfinished: map[unfinishedKey]control.Step{},
+		kick: make(chan struct{}, 1),
+	}
+	if err := a.open(); err != nil {
+		a.Close()
+		return nil, err
+	}
+	return a, nil
+}
+
+func (a *Agent) open() (err error) {
+	if err := durable.MkdirAll(a.settings.StateDir); err != nil {
+		return fmt.Errorf("state folder: %w", err)
+	}
+	if a.lock, err = durable.LockDir(a.settings.StateDir); err != nil {
+		return fmt.Errorf("state folder: %w", err)
+	}
+	if err := a.openPolicy(); err != nil {
+		return err
+	}
+	if err := a.openStores(); err != nil {
+		return err
+	}
+	if a.sources, err = openSources(a.settings); err != nil {
+		return err
+	}
+	for _, t := range a.document.Tuples(a.subject) {
+		a.tuples[t] = newCollection(a, t)
+	}
+	a.register.OnWithdrawn(a.withdrawn)
+	a.register.OnErased(a.finish)
+	return nil
+}
+
+// openStores opens ring, register, spool, journal and uploader, in the order in which they build on each other.
+func (a *Agent) openStores() (err error) {
+	deviceKey, err := a.deviceKey()
+	if err != nil {
+		return err
+	}
+	if a.ring, err = keyring.Open(a.settings.StateDir, deviceKey); err != nil {
+		return err
+	}
+	if err := a.pinPolicy(); err != nil {
+		return err
+	}
+	a.register, err = consent.Open(filepath.Join(a.settings.StateDir, "ledger"), a.ring, a.document, a.subject, consent.Options{})
+	if err != nil {
+		return err
+	}
+	if a.spool, err = spool.Open(filepath.Join(a.settings.StateDir, "spool"), a.ring, spool.Limits{Retention: a.retention}); err != nil {
+		return err
+	}
+	if a.journal, err = journal.Open(filepath.Join(a.settings.StateDir, "egress"), a.ring, journal.Limits{}); err != nil {
+		return err
+	}
+	a.uploader = uploader.New(uploader.Options{
+		Register: a.register, Spool: a.spool, Ring: a.ring, Journal: a.journal,
+		Policy: func() *policy.Document { return a.document },
+		Log:    a.log, Slot: a.settings.Upload.Slot,
+	})
+	return nil
+}
+
+// deviceKey reads the key that wraps the ring from where the settings say, or from the state folder, where it is made
+// at the first start.
+func (a *Agent) deviceKey() ([]byte, error) {
+	if a.settings.DeviceKeyFile != "" {
+		return keyring.ReadDeviceKey(a.settings.DeviceKeyFile)
+	}
+	return keyring.DeviceKey(a.settings.StateDir)
+}
+
+// retention is how long the policy lets reports of a consent wait on the device; 0 where it names no duration.
+func (a *Agent) retention(id wire.UUID) time.Duration {
+	t, ok := a.tupleOf(id)
+	if !ok {
+		return 0
+	}
+	rules, err := a.document.Effective(t.Category, t.Purpose)
+	if err != nil {
+		return 0
+	}
+	return rules.Purpose.Device.For
+}
+
+// Close releases the state folder of an agent that was not run. Run does it by itself.
+func (a *Agent) Close() {
+	if a.journal != nil {
+		_ = a.journal.Close()
+	}
+	if a.spool != nil {
+		_ = a.spool.Close()
+	}
+	if a.register != nil {
+		_ = a.register.Close()
+	}
+	if a.lock != nil {
+		_ = a.lock.Close()
+	}
+}
+
+// Run serves until ctx ends: first what an earlier run left undone, then the local API, collecting and sending. It
+// stops in order: no new readings, uploads cancelled, API closed, what was counted but not reported stored. ready, which may be
+// nil, is called when the local API answers.
+func (a *Agent) Run(ctx context.Context, ready func(socket string)) error {
+	defer a.Close()
+	harden(a.log)
+	a.finishWithdrawals()
+
+	listener, err := server.Listen(a.settings.Socket)
+	if err != nil {
+		return err
+	}
+	api := server.New(a, server.Owner{UID: os.Getuid()}, a.log)
+
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var group sync.WaitGroup
+	failures := make(chan error, 2)
+	group.Go(func() {
+		if err := api.Serve(listener); err != nil {
+			failures <- fmt.Errorf("local API: %w", err)
+		}
+	})
+	group.Go(func() {
+		if err := a.uploader.Run(ctx); err != nil && !errors.Is(err, context.Canceled) {
+			failures <- fmt.Errorf("uploader: %w", err)
+		}
+	})
+	group.Go(func() { a.wheel(ctx) })
+	a.log.Info("ready", zap.String("version", Version), zap.Int("policy", a.document.Version))
+	if ready != nil {
+		ready(a.settings.Socket)
+	}
+
+	var failed error
+	select {
+	case <-ctx.Done():
+	case failed = <-failures:
+	}
+	a.mu.Lock()
+	a.stopping = true
+	a.mu.Unlock()
+	cancel()
+	stop, done := context.WithTimeout(context.Background(), 5*time.Second)
+	defer done()
+	_ = api.Shutdown(stop)
+	group.Wait()
+	a.sessions.Wait()
+	a.storePending()
+	a.log.Info("stopped")
+	return failed
+}
+
+// withdrawn is called by the register as soon as a consent has ended: whatever of it lies on disk is unlinked
+// (unreadable it already is), and readers started for it are forgotten.
+func (a *Agent) withdrawn(id wire.UUID, t policy.Tuple) {
+	a.mu.Lock()
+	c := a.tuples[t]
+	a.mu.Unlock()
+	if c != nil {
+		c.forget()
+	}
+	a.finish(id, t)
+	a.wake()
+}
+
+// finish does the steps of a withdrawal that follow its commit point, and remembers those that fail.
+func (a *Agent) finish(id wire.UUID, t policy.Tuple) {
+	for _, step := range []struct {
+		name string
+		do   func(wire.UUID) error
+	}{{"erase the spool", a.spool.Erase}, {"forget the sent bodies", a.journal.Forget}} {
+		key := unfinishedKey{id, step.name}
+		err := step.do(id)
+		a.mu.Lock()
+		if err == nil {
+			delete(a.unfinished, key)
+		} else {
+			since := a.unfinished[key].Since
+			if since.IsZero() {
+				since = time.Now()
+			}
+			a.unfinished[key] = control.Step{
+				Tuple: t.String(), Step: step.name, Error: err.Error(), Since: since, NextTry: time.Now().Add(retryUnfinished),
+			}
+			a.log.Warn("a step of a withdrawal failed and will be repeated", zap.String("step", step.name), zap.Error(err))
+		}
+		a.mu.Unlock()
+	}
+}
+
+// retryUnfinished is how long a failed step of a withdrawal waits.
+const retryUnfinished = time.Minute
+
+// finishWithdrawals repeats the steps for everything on disk whose key is gone. Opening the spool and the journal has
+// removed what it could; what is left is what could not be removed.
+func (a *Agent) finishWithdrawals() {
+	for _, id := range a.spool.Consents() {
+		if _, err := a.ring.DataKey(id); errors.Is(err, keyring.ErrNoKey) {
+			t, _ := a.tupleOf(id)
+			a.finish(id, t)
+		}
+	}
+}

@@ -1,0 +1,521 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/scruple-agent/scruple/agent/consent"
+	"github.com/scruple-agent/scruple/agent/control"
+	"github.com/scruple-agent/scruple/agent/control/server"
+	"github.com/scruple-agent/scruple/agent/keyring"
+	"github.com/scruple-agent/scruple/agent/policy"
+	"github.com/scruple-agent/scruple/sensors"
+	"github.com/scruple-agent/scruple/uploader"
+	"github.com/scruple-agent/scruple/uploader/journal"
+	"github.com/scruple-agent/scruple/uploader/spool"
+	"github.com/scruple-agent/scruple/uploader/wire"
+)
+
+var _ server.Backend = (*Agent)(nil)
+
+func actor(a server.Actor) consent.Actor {
+	return consent.Actor{UID: a.UID, Channel: a.Channel, Person: a.Person}
+}
+
+// problem gives an error of a part its kind in the API. What has none yet stays as it is: the server knows the
+// consent package's.
+func problem(t policy.Tuple, err error) error {
+	for _, known := range []struct {
+		err  error
+		kind control.Kind
+	}{
+		{sensors.ErrAbsent, control.KindSourceAbsent},
+		{keyring.ErrNoKey, control.KindUnreadable},
+		{spool.ErrEmpty, control.KindNothing},
+		{errNoReader, control.KindPolicy},
+	} {
+		if errors.Is(err, known.err) {
+			return control.NewProblem(known.kind, t.String(), err.Error())
+		}
+	}
+	return err
+}
+
+// Tuples implements server.Backend.
+func (a *Agent) Tuples() []policy.Tuple { return a.document.Tuples(a.subject) }
+
+// Policy implements server.Backend.
+func (a *Agent) Policy(context.Context) (control.Policy, error) { return a.policy, nil }
+
+// Status implements server.Backend.
+func (a *Agent) Status(context.Context) (control.Status, error) {
+	now := time.Now()
+	var highWater int64
+	a.ring.View(func(s *keyring.State) { highWater = s.HighWater })
+	status := control.Status{
+		State: "running", Version: Version, PID: os.Getpid(), Started: a.started.UTC(), Subject: string(a.subject),
+		StateDir: a.settings.StateDir, Policy: a.policy.PolicyInfo,
+		Enforcement: control.Enforcement{
+			Kernel: control.KernelNotEnforced,
+			Detail: "sources, keeper and sender share one process; the gate is this program's own",
+		},
+		Clock:      control.Clock{Now: now.UTC(), HighWater: time.Unix(highWater, 0).UTC()},
+		Unfinished: []control.Step{},
+	}
+	status.Clock.Trouble = now.Before(status.Clock.HighWater.Add(-consent.ClockTolerance))
+	spooled := map[wire.UUID]spool.Stat{}
+	for _, s := range a.spool.Stats() {
+		spooled[s.Consent] = s
+	}
+	lanes := map[wire.UUID]control.Lane{}
+	for _, l := range a.uploader.State() {
+		lane := laneState(l)
+		if l.Lane == uploader.LaneA {
+			status.Lanes = append(status.Lanes, lane)
+		} else {
+			lanes[l.Consent] = lane
+		}
+	}
+	sent := a.lastSent()
+	for _, t := range a.Tuples() {
+		row := a.tupleStatus(t, spooled, lanes)
+		row.Sent = sent[a.register.State(t).Consent]
+		status.Tuples = append(status.Tuples, row)
+	}
+	a.mu.Lock()
+	if a.stopping {
+		status.State = "stopping"
+	}
+	for _, step := range a.unfinished {
+		status.Unfinished = append(status.Unfinished, step)
+	}
+	a.mu.Unlock()
+	return status, nil
+}
+
+func (a *Agent) tupleStatus(t policy.Tuple, spooled map[wire.UUID]spool.Stat, lanes map[wire.UUID]control.Lane) control.Tuple {
+	c := a.tuples[t]
+	row := control.Tuple{ConsentState: a.consentState(t), Mode: string(c.rules.Purpose.Collect.Mode)}
+	if f := c.rules.Purpose.Feature; f != "" {
+		row.Feature = string(f)
+		for _, feature := range a.document.Features {
+			if feature.ID == f {
+				row.FeatureName = text(feature.Name)
+			}
+		}
+	}
+	state := a.register.State(t)
+	c.mu.Lock()
+	problem := c.problem
+	row.Collected, row.Due = c.collected.UTC(), c.due.UTC()
+	var until time.Time
+	if c.session != nil {
+		until = c.session.Until()
+	}
+	c.mu.Unlock()
+	if until.After(time.Now()) {
+		row.Session = until.UTC()
+	}
+	row.Source = control.Source{Name: string(c.rules.Category.Source), Present: true}
+	if errors.Is(problem, sensors.ErrAbsent) {
+		row.Source.Present, row.Source.Reason = false, problem.Error()
+	}
+	row.Reason, row.Detail = a.reason(c, state, problem, row.Session)
+	row.Collecting = row.Reason == ""
+	if !row.Collecting {
+		row.Due = time.Time{}
+	}
+	if s, ok := spooled[state.Consent]; ok && !state.Consent.IsZero() {
+		row.Spool = control.Spool{Reports: s.Reports, Bytes: s.Bytes, Oldest: s.Oldest, Dropped: s.Dropped, Parked: parked(s)}
+	}
+	if !state.Consent.IsZero() {
+		row.Lane = lanes[state.Consent]
+	}
+	return row
+}
+
+// parked counts the reports that a controller refused and that are kept.
+func parked(s spool.Stat) (n int) {
+	for _, count := range s.Parked {
+		n += count
+	}
+	return n
+}
+
+// reason says why a tuple is not collecting, "" when it is.
+func (a *Agent) reason(c *collection, s consent.State, problem error, session time.Time) (control.Reason, string) {
+	if !s.InForce {
+		switch {
+		case errors.Is(s.Err, consent.ErrClock):
+			return control.ReasonClock, s.Reason
+		case errors.Is(s.Err, consent.ErrDamaged):
+			return control.ReasonInvalidated, s.Reason
+		case errors.Is(s.Err, consent.ErrPolicyChanged):
+			return control.ReasonPolicyChanged, s.Reason
+		}
+		switch s.Status {
+		case consent.NeverAsked:
+			return control.ReasonNotAsked, ""
+		case consent.Given:
+			return control.ReasonInvalidated, s.Reason
+		}
+		return control.Reason(s.Status), s.Reason
+	}
+	mode := c.rules.Purpose.Collect.Mode
+	switch {
+	case mode == policy.ModeSubmitted, !c.scheduled() && mode == policy.ModeBackground:
+		return control.ReasonSubmitted, ""
+	case errors.Is(problem, sensors.ErrAbsent):
+		return control.ReasonSourceAbsent, problem.Error()
+	case problem != nil && c.rules.Category.Source == policy.SourceContacts && errors.Is(problem, errEpoch):
+		return control.ReasonNoEpoch, problem.Error()
+	case problem != nil:
+		return control.ReasonSourceError, problem.Error()
+	case mode == policy.ModeSession && session.IsZero():
+		return control.ReasonNoSession, ""
+	}
+	return "", ""
+}
+
+func laneState(l uploader.LaneState) control.Lane {
+	name := map[uploader.Lane]string{uploader.LaneA: "consent", uploader.LaneB: "features"}[l.Lane]
+	return control.Lane{
+		Lane: name, Controller: string(l.Controller), Waiting: l.Waiting, LastError: l.LastError,
+		LastTry: l.LastTry, NextTry: l.NextTry, LastSent: l.LastSent,
+	}
+}
+
+// Consents implements server.Backend.
+func (a *Agent) Consents(context.Context) ([]control.ConsentState, error) {
+	var list []control.ConsentState
+	for _, t := range a.Tuples() {
+		list = append(list, a.consentState(t))
+	}
+	return list, nil
+}
+
+func (a *Agent) consentState(t policy.Tuple) control.ConsentState {
+	rules, s := a.tuples[t].rules, a.register.State(t)
+	state := control.ConsentState{
+		Tuple: t.String(), Controller: string(t.Controller), Category: text(rules.Category.Name),
+		Purpose: text(rules.Purpose.Text), Sensitive: rules.Category.Sensitivity == policy.Sensitive,
+		Clause: rules.Category.Clause, Status: string(s.Status), Since: s.Since, Expiry: s.Expiry, QuietUntil: s.QuietUntil,
+		Lang: string(s.Notice.Lang),
+	}
+	if !s.Consent.IsZero() {
+		state.Consent = s.Consent.String()
+	}
+	if !s.Notice.SHA256.IsZero() {
+		state.Notice = s.Notice.SHA256.String()
+	}
+	return state
+}
+
+func text(t policy.Text) control.Text {
+	out := control.Text{}
+	for lang, s := range t {
+		out[string(lang)] = s
+	}
+	return out
+}
+
+// Show implements server.Backend.
+func (a *Agent) Show(_ context.Context, by server.Actor, t policy.Tuple, lang policy.Lang) (control.Notice, error) {
+	if lang == "" {
+		lang = policy.Lang(a.settings.Language)
+	}
+	n, err := a.register.Show(t, lang, actor(by))
+	if err != nil {
+		return control.Notice{}, err
+	}
+	return control.Notice{
+		Tuple: t.String(), Lang: string(n.Lang), Text: n.Text, SHA256: wire.Hash(n.SHA256).String(),
+		Sensitive: a.tuples[t].rules.Category.Sensitivity == policy.Sensitive,
+	}, nil
+}
+
+// Request implements server.Backend.
+func (a *Agent) Request(_ context.Context, by server.Actor, t policy.Tuple) (control.ConsentState, error) {
+	err := a.register.Request(t, actor(by))
+	return a.consentState(t), err
+}
+
+// Give implements server.Backend.
+func (a *Agent) Give(_ context.Context, by server.Actor, t policy.Tuple, lang policy.Lang, notice wire.Hash) (control.ConsentState, error) {
+	if _, err := a.register.Grant(t, lang, notice, actor(by)); err != nil {
+		return control.ConsentState{}, err
+	}
+	a.wake()
+	a.uploader.Kick()
+	return a.consentState(t), nil
+}
+
+// Refuse implements server.Backend.
+func (a *Agent) Refuse(_ context.Context, by server.Actor, t policy.Tuple) (control.ConsentState, error) {
+	err := a.register.Refuse(t, actor(by))
+	return a.consentState(t), err
+}
+
+// Defer implements server.Backend.
+func (a *Agent) Defer(_ context.Context, by server.Actor, t policy.Tuple) (control.ConsentState, error) {
+	err := a.register.Defer(t, actor(by))
+	return a.consentState(t), err
+}
+
+// Withdraw implements server.Backend. The register calls withdrawn, which unlinks what lies on disk, before it returns.
+func (a *Agent) Withdraw(_ context.Context, by server.Actor, t policy.Tuple, erase bool) (control.Withdrawal, error) {
+	before := a.register.State(t).Consent
+	if err := a.register.Withdraw(t, erase, actor(by)); err != nil {
+		return control.Withdrawal{}, err
+	}
+	a.uploader.Kick()
+	answer := control.Withdrawal{
+		Tuple: t.String(), Status: string(a.register.State(t).Status), Clear: erase, Unfinished: []control.Step{},
+	}
+	if !before.IsZero() {
+		answer.Consent = before.String()
+	}
+	a.mu.Lock()
+	for key, step := range a.unfinished {
+		if key.consent == before {
+			answer.Unfinished = append(answer.Unfinished, step)
+		}
+	}
+	a.mu.Unlock()
+	return answer, nil
+}
+
+// OpenSession implements server.Backend.
+func (a *Agent) OpenSession(_ context.Context, by server.Actor, t policy.Tuple, seconds int) (control.Session, error) {
+	session, err := a.register.OpenSession(t, time.Duration(seconds)*time.Second, actor(by))
+	if err != nil {
+		return control.Session{}, err
+	}
+	c := a.tuples[t]
+	a.mu.Lock()
+	if a.stopping {
+		a.mu.Unlock()
+		session.Close()
+		return control.Session{}, control.NewProblem(control.KindStopping, t.String(), "")
+	}
+	ctx, cancel := context.WithDeadline(context.Background(), session.Until())
+	a.sessions.Go(func() {
+		defer cancel()
+		if c.rules.Category.Source == policy.SourceLocation {
+			c.follow(ctx, session)
+		}
+	})
+	a.mu.Unlock()
+	c.mu.Lock()
+	if c.session != nil {
+		c.session.Close()
+	}
+	c.session, c.problem = session, nil
+	c.mu.Unlock()
+	return control.Session{Tuple: t.String(), Until: session.Until().UTC()}, nil
+}
+
+// CloseSession implements server.Backend.
+func (a *Agent) CloseSession(_ context.Context, _ server.Actor, t policy.Tuple) error {
+	c := a.tuples[t]
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.session == nil {
+		return control.NewProblem(control.KindNoSession, t.String(), "no session is open")
+	}
+	c.session.Close()
+	c.session = nil
+	return nil
+}
+
+// Collect implements server.Backend.
+func (a *Agent) Collect(ctx context.Context, _ server.Actor, t policy.Tuple) (control.Collected, error) {
+	c := a.tuples[t]
+	n, err := c.collect(ctx, true)
+	if err != nil {
+		return control.Collected{}, problem(t, err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return control.Collected{Tuple: t.String(), Reports: n, Counts: c.counts}, nil
+}
+
+// Flush implements server.Backend.
+func (a *Agent) Flush(ctx context.Context, t policy.Tuple) (control.Sent, error) {
+	if _, err := a.register.Permit(t); err != nil && !errors.Is(err, consent.ErrSessionOnly) {
+		return control.Sent{}, err
+	}
+	r, err := a.uploader.Flush(ctx, a.register.State(t).Consent)
+	if err != nil {
+		return control.Sent{}, problem(t, fmt.Errorf("send: %w", err))
+	}
+	return control.Sent{
+		Tuple: t.String(), Batches: r.Batches, Reports: r.Reports, Bytes: r.Bytes, Matches: r.Matches, Waiting: r.Waiting,
+	}, nil
+}
+
+// EgressList implements server.Backend.
+func (a *Agent) EgressList(context.Context) ([]control.Egress, error) {
+	entries, err := a.journal.List()
+	if err != nil {
+		return nil, err
+	}
+	list := make([]control.Egress, 0, len(entries))
+	for _, e := range entries {
+		list = append(list, a.egress(e))
+	}
+	return list, nil
+}
+
+func (a *Agent) egress(e journal.Entry) control.Egress {
+	out := control.Egress{
+		ID: e.ID.String(), Time: e.Time, Lane: string(e.Lane), Consent: e.Consent.String(), Method: e.Method, Path: e.Path,
+		Bytes: int64(e.Size), SHA256: e.Hash.String(), Status: e.Status, Error: e.Outcome, Readable: e.Kept,
+	}
+	if t, ok := a.tupleOf(e.Consent); ok {
+		out.Tuple, out.Controller = t.String(), string(t.Controller)
+	}
+	return out
+}
+
+// tupleOf tells which tuple a consent was for, as long as the ring remembers it.
+func (a *Agent) tupleOf(id wire.UUID) (t policy.Tuple, ok bool) {
+	a.ring.View(func(s *keyring.State) {
+		if g := s.Grants[id]; g != nil {
+			t, ok = g.Tuple, true
+		}
+	})
+	return t, ok
+}
+
+// EgressBody implements server.Backend.
+func (a *Agent) EgressBody(_ context.Context, id string) (control.EgressBody, error) {
+	entries, err := a.journal.List()
+	if err != nil {
+		return control.EgressBody{}, err
+	}
+	for _, e := range entries {
+		if e.ID.String() != id {
+			continue
+		}
+		body, err := a.journal.Body(e.ID)
+		switch {
+		case errors.Is(err, journal.ErrNoBody), errors.Is(err, keyring.ErrNoKey):
+			return control.EgressBody{}, control.NewProblem(control.KindUnreadable, "", err.Error())
+		case err != nil:
+			return control.EgressBody{}, err
+		}
+		return control.EgressBody{Egress: a.egress(e), Body: body, Content: content(body)}, nil
+	}
+	return control.EgressBody{}, control.NewProblem(control.KindNotFound, "", "no entry of that id in the egress journal")
+}
+
+// EgressPreview implements server.Backend.
+func (a *Agent) EgressPreview(_ context.Context, t policy.Tuple) (control.EgressBody, error) {
+	state := a.register.State(t)
+	if state.Consent.IsZero() {
+		return control.EgressBody{}, control.NewProblem(control.KindNothing, t.String(), "no consent, so nothing can be sent")
+	}
+	batch, body, err := a.spool.Preview(state.Consent)
+	if err != nil {
+		return control.EgressBody{}, problem(t, err)
+	}
+	return control.EgressBody{
+		Egress: control.Egress{
+			ID: batch.ID.String(), Time: time.Now().UTC(), Lane: string(journal.LaneB), Controller: string(t.Controller),
+			Tuple: t.String(), Consent: state.Consent.String(), Method: "PUT", Path: "/v1/batches/" + batch.ID.String(),
+			Bytes: int64(len(body)), SHA256: wire.HashOf(body).String(), Readable: true,
+		},
+		Body: body, Content: content(body),
+	}, nil
+}
+
+// Data implements server.Backend.
+func (a *Agent) Data(ctx context.Context, tuples []policy.Tuple, remote bool) (control.Data, error) {
+	data := control.Data{Tuples: []control.TupleData{}}
+	for _, t := range tuples {
+		state := a.register.State(t)
+		ids := state.Ended
+		if !state.Consent.IsZero() {
+			ids = append([]wire.UUID{state.Consent}, ids...)
+		}
+		entry := control.TupleData{Tuple: t.String(), Reports: []control.Record{}}
+		if !state.Consent.IsZero() {
+			reports, err := a.spool.Reports(state.Consent)
+			if err != nil {
+				return control.Data{}, fmt.Errorf("%s: %w", t, err)
+			}
+			for _, r := range reports {
+				entry.Reports = append(entry.Reports, record(r))
+			}
+		}
+		if remote && len(ids) > 0 {
+			a.remoteData(ctx, ids, &entry)
+		}
+		if len(entry.Reports) > 0 || entry.Remote != nil || entry.RemoteError != "" || len(tuples) == 1 {
+			data.Tuples = append(data.Tuples, entry)
+		}
+	}
+	return data, nil
+}
+
+// remoteData asks the receiver what it holds under each pseudonym of the tuple.
+func (a *Agent) remoteData(ctx context.Context, ids []wire.UUID, entry *control.TupleData) {
+	var parts []json.RawMessage
+	for _, id := range ids {
+		held, err := a.uploader.RemoteData(ctx, id)
+		if err != nil {
+			entry.RemoteError = err.Error()
+			continue
+		}
+		parts = append(parts, held)
+	}
+	if len(parts) > 0 {
+		entry.Remote, _ = json.Marshal(parts)
+	}
+}
+
+// Erase implements server.Backend. The register gives the consent a new data key and queues the request; erased follows.
+func (a *Agent) Erase(_ context.Context, by server.Actor, t policy.Tuple) (control.Erasure, error) {
+	before := 0
+	if id := a.register.State(t).Consent; !id.IsZero() {
+		if reports, err := a.spool.Reports(id); err == nil {
+			before = len(reports)
+		}
+	}
+	id, err := a.register.Erase(t, actor(by))
+	if err != nil {
+		return control.Erasure{}, err
+	}
+	a.uploader.Kick()
+	return control.Erasure{ID: id.String(), Tuple: t.String(), Reports: before}, nil
+}
+
+// Receipts implements server.Backend. One that the controller's present key does not verify is shown as such.
+func (a *Agent) Receipts(context.Context) ([]control.Receipt, error) {
+	list := []control.Receipt{}
+	for _, c := range a.register.Controllers() {
+		receipts, err := a.register.Receipts(c)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range receipts {
+			out := control.Receipt{
+				Controller: string(c), Kind: string(r.Receipt.Kind), Consent: r.Receipt.Consent.String(), Time: r.Receipt.Time,
+				Erased: r.Receipt.Erased, Note: string(r.Note),
+			}
+			if r.Receipt.Kind == "" {
+				out.Kind, out.Consent = "unverified", ""
+			}
+			if r.Record != nil {
+				out.Tuple = r.Record.Tuple().String()
+			}
+			list = append(list, out)
+		}
+	}
+	return list, nil
+}

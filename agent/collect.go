@@ -1,0 +1,345 @@
+package agent
+
+import (
+	"context"
+	"crypto/hkdf"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/scruple-agent/scruple/agent/consent"
+	"github.com/scruple-agent/scruple/agent/minimise"
+	"github.com/scruple-agent/scruple/agent/policy"
+	"github.com/scruple-agent/scruple/sensors/accel"
+	"github.com/scruple-agent/scruple/sensors/contacts"
+	"github.com/scruple-agent/scruple/sensors/device"
+	"github.com/scruple-agent/scruple/sensors/location"
+	"github.com/scruple-agent/scruple/sensors/steps"
+)
+
+// collection is what the agent keeps in memory for one tuple between readings. Everything in it is small already, or
+// forgotten at withdrawal.
+type collection struct {
+	agent *Agent
+	tuple policy.Tuple
+	rules policy.Effective
+
+	reading sync.Mutex // one reading at a time
+
+	mu        sync.Mutex
+	due       time.Time
+	collected time.Time
+	window    time.Time // accelerometer: start of the open window
+	problem   error     // of the last reading
+	session   *consent.Session
+	counts    map[string]int
+	motion    minimise.Motion
+	steps     minimise.Steps
+	location  minimise.Location
+}
+
+func newCollection(a *Agent, t policy.Tuple) *collection {
+	rules, err := a.document.Effective(t.Category, t.Purpose)
+	if err != nil { // the tuple was listed by the same document
+		panic(fmt.Sprintf("agent: tuple %s is not in its own policy: %v", t, err))
+	}
+	return &collection{agent: a, tuple: t, rules: rules}
+}
+
+// errNoReader says that nothing is read for a purpose: the application submits, or its lane is not served.
+var errNoReader = errors.New("nothing is read for this purpose on the device")
+
+// errEpoch says that the controller's epoch key did not arrive.
+var errEpoch = errors.New("the controller's contacts key is not here")
+
+// scheduled reports whether the wheel reads for this tuple.
+func (c *collection) scheduled() bool {
+	if c.rules.Purpose.Collect.Mode != policy.ModeBackground || c.rules.Purpose.Lane != policy.LaneFeatures {
+		return false
+	}
+	switch c.rules.Category.Source {
+	case policy.SourceDevice, policy.SourceAccelerometer, policy.SourceSteps, policy.SourceContacts:
+		return true
+	}
+	return false
+}
+
+// burstsPerWindow is how often within an accelerometer window the sensor is looked at.
+const (
+	burstsPerWindow = 12
+	burstSamples    = 25
+	burstInterval   = 40 * time.Millisecond // 25 Hz
+	stepInterval    = time.Hour
+)
+
+// interval is how long the wheel waits between two readings.
+func (c *collection) interval() time.Duration {
+	switch c.rules.Category.Source {
+	case policy.SourceAccelerometer:
+		return c.rules.Purpose.Minimiser.Window / burstsPerWindow
+	case policy.SourceSteps:
+		return stepInterval
+	}
+	return c.rules.Purpose.Collect.Every
+}
+
+// forget drops what is kept in memory: the consent it was read under has ended.
+func (c *collection) forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.session != nil {
+		c.session.Close()
+	}
+	c.session, c.problem, c.counts = nil, nil, nil
+	c.due, c.collected, c.window = time.Time{}, time.Time{}, time.Time{}
+	c.motion, c.steps, c.location = minimise.Motion{}, minimise.Steps{}, minimise.Location{}
+}
+
+// collect reads the source once, makes reports and stores them. asked is set when the person wants what there is
+// now, rather than at the end of a window or a day.
+func (c *collection) collect(ctx context.Context, asked bool) (reports int, err error) {
+	c.reading.Lock()
+	defer c.reading.Unlock()
+	permit, err := c.agent.register.Permit(c.tuple)
+	if err != nil {
+		return 0, err
+	}
+	made, err := c.read(ctx, permit, asked)
+	if err == nil {
+		err = c.store(permit, made)
+	}
+	now := time.Now()
+	c.mu.Lock()
+	c.problem = err
+	c.due = now.Add(c.interval())
+	if len(made) > 0 && err == nil {
+		c.collected = now
+	}
+	c.mu.Unlock()
+	if err != nil && !errors.Is(err, errNoReader) {
+		c.agent.log.Info("reading failed", zap.Stringer("tuple", c.tuple), zap.Error(err))
+	}
+	return len(made), err
+}
+
+func (c *collection) store(p consent.Permit, made []minimise.Report) error {
+	for _, r := range made {
+		if err := c.agent.spool.Append(p, r); err != nil {
+			return err
+		}
+	}
+	if len(made) > 0 {
+		c.agent.uploader.Kick()
+	}
+	return nil
+}
+
+// read opens the source of the tuple, reads, and closes it.
+func (c *collection) read(ctx context.Context, p consent.Permit, asked bool) ([]minimise.Report, error) {
+	switch c.rules.Category.Source {
+	case policy.SourceDevice:
+		return c.readDevice(p)
+	case policy.SourceAccelerometer:
+		return c.readMotion(ctx, p, asked)
+	case policy.SourceSteps:
+		return c.readSteps(p, asked)
+	case policy.SourceContacts:
+		return c.readContacts(ctx, p)
+	}
+	return nil, errNoReader
+}
+
+func one(r minimise.Report, err error) ([]minimise.Report, error) {
+	if err != nil {
+		return nil, err
+	}
+	return []minimise.Report{r}, nil
+}
+
+func (c *collection) readDevice(p consent.Permit) ([]minimise.Report, error) {
+	source, err := device.Open(p, c.agent.sources.device)
+	if err != nil {
+		return nil, err
+	}
+	sample, err := source.Read()
+	if err != nil {
+		return nil, err
+	}
+	return one(minimise.Device(p, sample, Version, time.Now()))
+}
+
+func (c *collection) readMotion(ctx context.Context, p consent.Permit, asked bool) ([]minimise.Report, error) {
+	source, err := accel.Open(p, c.agent.sources.sys)
+	if err != nil {
+		return nil, err
+	}
+	burst, err := source.Burst(ctx, burstSamples, burstInterval)
+	if err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.window.IsZero() {
+		c.window = now
+	}
+	c.motion.Add(burst)
+	if !asked && now.Sub(c.window) < c.rules.Purpose.Minimiser.Window {
+		return nil, nil
+	}
+	c.window = time.Time{}
+	return one(c.motion.Report(p, now))
+}
+
+func (c *collection) readSteps(p consent.Permit, asked bool) ([]minimise.Report, error) {
+	source, err := steps.Open(p, c.agent.sources.sys)
+	if err != nil {
+		return nil, err
+	}
+	reading, err := source.Read()
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var made []minimise.Report
+	report, done, err := c.steps.Add(p, reading)
+	if err != nil {
+		return nil, err
+	}
+	if done {
+		made = append(made, report)
+	}
+	if asked && c.steps.Pending() {
+		if report, err = c.steps.Report(p); err != nil {
+			return nil, err
+		}
+		made = append(made, report)
+	}
+	return made, nil
+}
+
+func (c *collection) readContacts(ctx context.Context, p consent.Permit) ([]minimise.Report, error) {
+	source, err := contacts.Open(p, c.agent.sources.contacts...)
+	if err != nil {
+		return nil, err
+	}
+	defer source.Close()
+	epoch, err := c.agent.uploader.Epoch(ctx, p.Consent())
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errEpoch, err)
+	}
+	pass, err := minimise.NewContacts(p, c.agent.sources.region, epoch, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	defer pass.Close()
+	for {
+		entry, err := source.Next(ctx)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		if err := pass.Add(entry.Kind, entry.Raw()); err != nil {
+			return nil, err
+		}
+	}
+	dataKey, err := c.agent.ring.DataKey(p.Consent())
+	if err != nil {
+		return nil, err
+	}
+	padKey, err := hkdf.Key(sha256.New, dataKey, nil, "scruple/contacts/pad/1", 32)
+	if err != nil {
+		return nil, err
+	}
+	c.note(source, pass)
+	return one(pass.Report(padKey, time.Now()))
+}
+
+// note keeps the counts of the last pass for the person: numbers only.
+func (c *collection) note(source *contacts.Source, pass *minimise.Contacts) {
+	counts := map[string]int{"values": pass.Values()}
+	for word, n := range pass.Skipped() {
+		counts["skipped-"+word] += n
+	}
+	stats := source.Stats()
+	counts["files"], counts["cards"] = stats.Files, stats.Cards
+	for word, n := range stats.Skipped {
+		counts["skipped-"+word] += n
+	}
+	c.mu.Lock()
+	c.counts = counts
+	c.mu.Unlock()
+}
+
+// follow reads the location for as long as the session lasts.
+func (c *collection) follow(ctx context.Context, s *consent.Session) {
+	permit := s.Permit()
+	err := func() error {
+		source, err := location.Open(ctx, permit, c.agent.sources.gpsd)
+		if err != nil {
+			return err
+		}
+		defer source.Close()
+		for {
+			fix, err := source.Read(ctx)
+			if err != nil {
+				return err
+			}
+			c.mu.Lock()
+			report, changed, err := c.location.Add(permit, fix, time.Now())
+			c.mu.Unlock()
+			if err != nil {
+				return err
+			}
+			if !changed {
+				continue
+			}
+			if err := c.store(permit, []minimise.Report{report}); err != nil {
+				return err
+			}
+			c.mu.Lock()
+			c.collected = time.Now()
+			c.mu.Unlock()
+		}
+	}()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if permit.Check() != nil || ctx.Err() != nil {
+		err = nil // the session ended, as it should
+	}
+	c.problem = err
+}
+
+// storePending stores what was counted but not yet reported, when the agent stops.
+func (a *Agent) storePending() {
+	for t, c := range a.tuples {
+		permit, err := a.register.Permit(t)
+		if err != nil {
+			continue
+		}
+		c.mu.Lock()
+		var made []minimise.Report
+		if c.steps.Pending() {
+			if r, err := c.steps.Report(permit); err == nil {
+				made = append(made, r)
+			}
+		}
+		if !c.motion.Empty() {
+			if r, err := c.motion.Report(permit, time.Now()); err == nil {
+				made = append(made, r)
+			}
+		}
+		c.mu.Unlock()
+		if err := c.store(permit, made); err != nil {
+			a.log.Warn("what was counted last could not be stored", zap.Stringer("tuple", t), zap.Error(err))
+		}
+	}
+}

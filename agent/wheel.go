@@ -1,0 +1,136 @@
+package agent
+
+import (
+	"context"
+	"time"
+
+	"github.com/scruple-agent/scruple/agent/policy"
+	"github.com/scruple-agent/scruple/uploader/journal"
+	"github.com/scruple-agent/scruple/uploader/wire"
+)
+
+// sweepEvery is how often expiry and retention are looked at while any consent is in force.
+const sweepEvery = time.Hour
+
+// wheel is the one timer of all periodic work. With no consent in force and nothing left to repeat it sleeps until
+// it is woken.
+func (a *Agent) wheel(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-a.kick:
+		case <-timer.C:
+		}
+		next := a.turn(ctx, time.Now())
+		timer.Stop()
+		if !next.IsZero() {
+			timer.Reset(max(time.Until(next), time.Millisecond))
+		}
+	}
+}
+
+// wake makes the wheel look again: a consent was given or ended.
+func (a *Agent) wake() {
+	select {
+	case a.kick <- struct{}{}:
+	default:
+	}
+}
+
+// turn does what is due and returns when something is due next; the zero time when nothing is.
+func (a *Agent) turn(ctx context.Context, now time.Time) (next time.Time) {
+	sooner := func(t time.Time) {
+		if !t.IsZero() && (next.IsZero() || t.Before(next)) {
+			next = t
+		}
+	}
+	a.register.Sweep(now)
+	a.spool.Sweep()
+	a.journal.Sweep()
+	for _, t := range a.document.Tuples(a.subject) {
+		c := a.tuples[t]
+		if _, err := a.register.Permit(t); err != nil {
+			continue
+		}
+		sooner(now.Add(sweepEvery))
+		if !c.scheduled() {
+			continue
+		}
+		if due := c.nextDue(now); due.After(now) {
+			sooner(due)
+			continue
+		}
+		if ctx.Err() != nil {
+			return time.Time{}
+		}
+		_, _ = c.collect(ctx, false) // its outcome is in the collection's state
+		sooner(c.nextDue(time.Now()))
+	}
+	a.mu.Lock()
+	repeat := map[wire.UUID]policy.Tuple{}
+	for key, step := range a.unfinished {
+		if step.NextTry.After(now) {
+			sooner(step.NextTry)
+			continue
+		}
+		repeat[key.consent], _ = a.document.Tuple(a.subject, step.Tuple)
+	}
+	a.mu.Unlock()
+	for id, t := range repeat {
+		a.finish(id, t)
+		sooner(now.Add(retryUnfinished))
+	}
+	return next
+}
+
+// nextDue is when the tuple is to be read next. After a start it counts from the last report that was sent or is
+// stored, so that restarting does not report more often than the policy says; sources that are looked at within a
+// window or a day are read at once.
+func (c *collection) nextDue(now time.Time) time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.due.IsZero() {
+		c.due = now
+		if last := c.agent.lastReport(c.tuple); c.interval() == c.rules.Purpose.Collect.Every && !last.IsZero() {
+			c.due = last.Add(c.interval())
+		}
+	}
+	return c.due
+}
+
+// lastReport is when the last report of a tuple that is known of was made: stored, or sent.
+func (a *Agent) lastReport(t policy.Tuple) (last time.Time) {
+	id := a.register.State(t).Consent
+	if id.IsZero() {
+		return last
+	}
+	if reports, err := a.spool.Reports(id); err == nil {
+		for _, r := range reports {
+			if made := time.Unix(r.Item.Time, 0); made.After(last) {
+				last = made
+			}
+		}
+	}
+	if sent := a.lastSent()[id]; sent.After(last) {
+		last = sent
+	}
+	return last
+}
+
+// lastSent is when the last batch of each consent was acknowledged.
+func (a *Agent) lastSent() map[wire.UUID]time.Time {
+	sent := map[wire.UUID]time.Time{}
+	entries, err := a.journal.List()
+	if err != nil {
+		return sent
+	}
+	for _, e := range entries {
+		if e.Lane == journal.LaneB && e.Status/100 == 2 && e.Time.After(sent[e.Consent]) {
+			sent[e.Consent] = e.Time
+		}
+	}
+	return sent
+}
