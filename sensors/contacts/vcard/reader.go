@@ -49,7 +49,8 @@ type Reader struct {
 		line int
 		kind Kind
 	}
-	plain    heads // parameters that do not matter
+	win      window // what quick has seen
+	plain    heads  // parameters that do not matter
 	out      [2][]byte
 	decoders [charsets]*encoding.Decoder
 }
@@ -90,6 +91,7 @@ func (r *Reader) reset() {
 	}
 	r.err, r.pos, r.end, r.lf, r.cr, r.calm, r.line = nil, 0, 0, -1, false, 0, 1
 	r.card.open, r.card.pending, r.card.agents = false, false, 0
+	r.win.resume = -1
 	r.done, r.any, r.stats, r.text = false, false, Stats{}, nil
 }
 
@@ -123,6 +125,7 @@ func (r *Reader) fill() bool {
 		return false
 	}
 	n := copy(r.buf, r.buf[r.pos:r.end])
+	r.win.resume = -1
 	r.pos, r.end, r.lf = 0, n, -1
 	idle := 0
 	for r.end < len(r.buf) && r.err == nil {
