@@ -19,9 +19,9 @@ import (
 	_ "modernc.org/sqlite" // the only database driver, pure Go
 )
 
-// Names of the files in a receiver's folder.
+// Names of the store's files in a receiver's folder.
 const (
-	databaseFile = "receiver.db"
+	DatabaseFile = "receiver.db"
 	masterFile   = "master.key"
 )
 
@@ -103,7 +103,7 @@ func Open(dir string) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
-	path := filepath.Join(dir, databaseFile)
+	path := filepath.Join(dir, DatabaseFile)
 	_, err := os.Stat(path)
 	fresh := errors.Is(err, os.ErrNotExist)
 	key, err := masterKey(filepath.Join(dir, masterFile), fresh)
@@ -138,13 +138,13 @@ func Open(dir string) (*Store, error) {
 func (s *Store) prepare() error {
 	var version int
 	if err := s.db.QueryRow("PRAGMA user_version").Scan(&version); err != nil {
-		return fmt.Errorf("%s: %w", databaseFile, err)
+		return fmt.Errorf("%s: %w", DatabaseFile, err)
 	}
 	if version == schemaVersion {
 		return nil
 	}
 	if version != 0 {
-		return fmt.Errorf("%s: version %d, this program knows %d", databaseFile, version, schemaVersion)
+		return fmt.Errorf("%s: version %d, this program knows %d", DatabaseFile, version, schemaVersion)
 	}
 	return s.update(context.Background(), func(tx *sql.Tx) error {
 		_, err := tx.Exec(schema)

@@ -22,9 +22,20 @@ type Identifier struct {
 // ErrName says that a user's name is empty, longer than 64 bytes, or holds a control character.
 var ErrName = errors.New("not a usable name")
 
+// UserError says which identifier cannot be registered, and why; it holds no value.
+type UserError struct {
+	Index int // in the list, from 0
+	Err   error
+}
+
+func (e *UserError) Error() string { return fmt.Sprintf("user %d: %v", e.Index+1, e.Err) }
+
+// Unwrap returns the reason.
+func (e *UserError) Unwrap() error { return e.Err }
+
 // AddUsers registers users for matching: each identifier is spelt canonically (phone numbers as dialled in region, see
-// package canonical), digested under the epoch in force, and forgotten. All are added or none: the error
-// says which one (counted from 1) has no canonical form, and holds no value.
+// package canonical), digested under the epoch in force, and forgotten. It returns the number of digests. All are added or
+// none: the error is a *UserError where one has no canonical form.
 func (s *Store) AddUsers(ctx context.Context, list []Identifier, region string, now time.Time) (added int, err error) {
 	err = s.update(ctx, func(tx *sql.Tx) error {
 		epoch, err := s.epoch(tx, now)
@@ -42,7 +53,7 @@ func (s *Store) AddUsers(ctx context.Context, list []Identifier, region string, 
 		for i, id := range list {
 			forms, err := id.forms(region)
 			if err != nil {
-				return fmt.Errorf("user %d: %w", i+1, err)
+				return &UserError{i, err}
 			}
 			for kind, form := range forms {
 				d := keys[kind].Digest(form)
