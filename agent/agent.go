@@ -21,7 +21,6 @@ import (
 	"github.com/scruple-agent/scruple/agent/consent"
 	"github.com/scruple-agent/scruple/agent/control"
 	"github.com/scruple-agent/scruple/agent/control/server"
-	"github.com/scruple-agent/scruple/agent/durable"
 	"github.com/scruple-agent/scruple/agent/keyring"
 	"github.com/scruple-agent/scruple/agent/policy"
 	"github.com/scruple-agent/scruple/agent/settings"
@@ -41,7 +40,6 @@ type Agent struct {
 	subject  policy.Subject
 	started  time.Time
 
-	lock     *durable.Lock
 	document *policy.Document
 	policy   control.Policy
 	ring     *keyring.Ring
@@ -67,7 +65,8 @@ type unfinishedKey struct {
 }
 
 // New opens the state folder of the settings, the policy, the ring and everything behind it. It fails, and nothing is
-// collected, when any of them cannot be trusted. The folder is locked until Close or the end of Run.
+// collected, when any of them cannot be trusted. The folder is locked until Close or the
+// end of Run.
 func New(s settings.Settings, log *zap.Logger) (*Agent, error) {
 	a := &Agent{
 		settings: s, log: log, subject: policy.Subject("uid:" + strconv.Itoa(os.Getuid())), started: time.Now(),
@@ -82,12 +81,6 @@ func New(s settings.Settings, log *zap.Logger) (*Agent, error) {
 }
 
 func (a *Agent) open() (err error) {
-	if err := durable.MkdirAll(a.settings.StateDir); err != nil {
-		return fmt.Errorf("state folder: %w", err)
-	}
-	if a.lock, err = durable.LockDir(a.settings.StateDir); err != nil {
-		return fmt.Errorf("state folder: %w", err)
-	}
 	if err := a.openPolicy(); err != nil {
 		return err
 	}
@@ -111,7 +104,9 @@ func (a *Agent) openStores() (err error) {
 	if err != nil {
 		return err
 	}
-	if a.ring, err = keyring.Open(a.settings.StateDir, deviceKey); err != nil {
+	a.ring, err = keyring.Open(a.settings.StateDir, deviceKey)
+	clear(deviceKey)
+	if err != nil {
 		return err
 	}
 	if err := a.pinPolicy(); err != nil {
@@ -135,13 +130,14 @@ func (a *Agent) openStores() (err error) {
 	return nil
 }
 
-// deviceKey reads the key that wraps the ring from where the settings say, or from the state folder, where it is made
-// at the first start.
+// deviceKey reads the key that wraps the ring: from the state folder, where it is made at the first start, or from
+// where the settings say, where it has to be.
 func (a *Agent) deviceKey() ([]byte, error) {
-	if a.settings.DeviceKeyFile != "" {
-		return keyring.ReadDeviceKey(a.settings.DeviceKeyFile)
+	file := a.settings.DeviceKeyFile
+	if file == "" || file == filepath.Join(a.settings.StateDir, "device.key") {
+		return keyring.DeviceKey(a.settings.StateDir)
 	}
-	return keyring.DeviceKey(a.settings.StateDir)
+	return keyring.ReadDeviceKey(file)
 }
 
 // retention is how long the policy lets reports of a consent wait on the device; 0 where it names no duration.
@@ -168,8 +164,8 @@ func (a *Agent) Close() {
 	if a.register != nil {
 		_ = a.register.Close()
 	}
-	if a.lock != nil {
-		_ = a.lock.Close()
+	if a.ring != nil {
+		_ = a.ring.Close()
 	}
 }
 

@@ -42,8 +42,8 @@ type Settings struct {
 	// "": none is pinned, so only Dev starts. Its private half is refused here.
 	PolicyKey string `mapstructure:"policy_key"`
 
-	// DeviceKeyFile holds the 32 bytes that wrap the key ring; made when it is not there. Default "":
-	// device.key in StateDir. Another place, such as a systemd credential or a removable medium, keeps a
+	// DeviceKeyFile holds the 32 bytes that wrap the key ring; it must exist. Default "":
+	// device.key in StateDir, made at the first start. Another place, such as a systemd credential or a removable medium, keeps a
 	// copy of StateDir unreadable.
 	DeviceKeyFile string `mapstructure:"device_key_file"`
 
