@@ -88,7 +88,7 @@ func AppendPhone(dst, input []byte, region string) ([]byte, error) {
 // appendSlow is AppendPhone for any input.
 func appendSlow(dst, input []byte, home uint8) ([]byte, error) {
 	var room, joined [2 * maxDigits]byte
-	num, seen := reduce(room[:0], input)
+	num, seen := reduce(room[:], input)
 	params := seen&isOther != 0 && bytes.IndexByte(num, ';') >= 0
 	at := -1
 	if params {
@@ -296,18 +296,24 @@ const keypad = "22233344455566677778889999"
 func readDigits(digits *[maxDigits + maxLiteral]byte, num []byte) int {
 	letters := 0
 	for _, c := range num {
-		letters += int(symClass[c] & isLetter / isLetter)
+		letters += int(symClass[c] / isLetter % 2)
 	}
 	n := 0
-	for _, c := range num {
-		if n == maxDigits {
-			break
-		}
-		class := symClass[c]
-		if class&isDigit != 0 && (letters < 3 || c < utf8.RuneSelf) {
+	if letters < 3 {
+		for _, c := range num {
 			digits[n] = '0' + c&15
+			n = min(n+int(symClass[c]&isDigit), maxDigits)
+		}
+		return n
+	}
+	for _, c := range num {
+		if c >= utf8.RuneSelf || n == maxDigits {
+			continue
+		}
+		if symClass[c]&isDigit != 0 {
+			digits[n] = c
 			n++
-		} else if letters >= 3 && class&isLetter != 0 && c < utf8.RuneSelf {
+		} else if symClass[c]&isLetter != 0 {
 			digits[n] = keypad[c&^0x20-'A']
 			n++
 		}

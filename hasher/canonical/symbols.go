@@ -73,20 +73,25 @@ var symClass = [256]uint8{
 	ct,
 }
 
-// reduce appends the symbols of text to syms and returns the classes seen.
-func reduce(syms, text []byte) (out []byte, seen uint8) {
-	for i := 0; i < len(text); {
-		sym, n := text[i], 1
+// reduce writes the symbols of text to room, or to new memory if text is longer
+// than room, and returns the classes seen.
+func reduce(room, text []byte) (syms []byte, seen uint8) {
+	if len(text) > len(room) {
+		room = make([]byte, len(text))
+	}
+	n := 0
+	for i := 0; i < len(text) && n < len(room); n++ {
+		sym := text[i]
+		i++
 		if sym >= utf8.RuneSelf {
-			var r rune
-			r, n = utf8.DecodeRune(text[i:])
-			sym = symbolOf(r, n)
+			r, size := utf8.DecodeRune(text[i-1:])
+			sym = symbolOf(r, size)
+			i += size - 1
 		}
 		seen |= symClass[sym]
-		syms = append(syms, sym)
-		i += n
+		room[n] = sym
 	}
-	return syms, seen
+	return room[:n], seen
 }
 
 // symbolOf returns the symbol of a character beyond ASCII that was decoded from n bytes.
