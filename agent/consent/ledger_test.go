@@ -13,6 +13,7 @@ import (
 
 	"github.com/scruple-agent/scruple/agent/consent"
 	"github.com/scruple-agent/scruple/agent/durable/durabletest"
+	"github.com/scruple-agent/scruple/agent/keyring"
 	"github.com/scruple-agent/scruple/agent/policy"
 	"github.com/scruple-agent/scruple/uploader/wire"
 )
@@ -379,6 +380,103 @@ func TestWithdrawalThatCannotBeWritten(t *testing.T) {
 	b.ok(b.Register.Withdraw(tu, true, person))
 	if s := b.Register.State(tu); s.Status != consent.Withdrawn {
 		t.Errorf("state %+v", s)
+	}
+}
+
+// Permits end when Withdraw is called, not when the disk has time for it.
+func TestWithdrawalDoesNotWaitToStop(t *testing.T) {
+	b := setup(t)
+	tu := b.tuple("contacts/find")
+	b.give(tu)
+	p, err := b.Register.Permit(tu)
+	b.ok(err)
+	steps := durabletest.Watch(t, b.Dir)
+	entered, release := steps.Hold()
+	defer release()
+	other := make(chan error, 1)
+	go func() { other <- b.Register.Request(b.tuple("steps/compare"), app) }()
+	<-entered
+	withdrawn := make(chan error, 1)
+	go func() { withdrawn <- b.Register.Withdraw(tu, false, person) }()
+	<-p.Done()
+	if err := p.Check(); !errors.Is(err, consent.ErrNotInForce) {
+		t.Errorf("permit: %v", err)
+	}
+	release()
+	b.ok(<-other)
+	b.ok(<-withdrawn)
+}
+
+// A withdrawal whose survival is unknown is reported as such, and the next one makes sure of it.
+func TestWithdrawalOfUnknownOutcome(t *testing.T) {
+	b := setup(t)
+	tu := b.tuple("contacts/find")
+	id := b.give(tu)
+	steps := durabletest.Watch(t, b.Dir)
+	steps.StopAt(5, 0) // the fsync of the ring's folder
+	if err := b.Register.Withdraw(tu, false, person); err == nil {
+		t.Fatal("said nothing")
+	}
+	if err := b.Register.InForce(id); !errors.Is(err, consent.ErrNotInForce) {
+		t.Errorf("in force: %v", err)
+	}
+	if err := b.Register.Withdraw(tu, false, person); err == nil {
+		t.Error("said to be durable on a stopped disk")
+	}
+	steps.Restart()
+	b.ok(b.Register.Withdraw(tu, false, person))
+	if got := steps.Trace(); len(got) != 1 || got[0] != "fsync-dir "+b.Dir {
+		t.Errorf("steps %q", got)
+	}
+}
+
+// An erasure that was asked for is not forgotten with a damaged ledger.
+func TestRestartRemembersErasures(t *testing.T) {
+	b := setup(t)
+	tu, kept := b.tuple("contacts/find"), b.tuple("steps/compare")
+	id := b.give(tu)
+	b.give(kept)
+	b.ok(b.Register.Withdraw(tu, true, person))
+	b.Close()
+	b.ok(os.Remove(b.ledger("messenger")))
+	b.start()
+	b.ok(b.Register.Restart("messenger", person))
+	b.ok(b.Register.Restart("messenger", person))
+	asked := map[wire.UUID]bool{}
+	for _, m := range b.Register.Outbox("messenger") {
+		w, _, err := wire.Open[wire.Withdrawal](m.Body)
+		b.ok(err)
+		asked[w.Consent] = w.Clear
+	}
+	if len(asked) != 2 || !asked[id] {
+		t.Errorf("asked %v", asked)
+	}
+	if s := b.Register.State(kept); s.Status != consent.Invalidated || s.InForce {
+		t.Errorf("state %+v", s)
+	}
+}
+
+// The body of a record is erased with its key; the ledger stays in order around it.
+func TestErasedBody(t *testing.T) {
+	b := setup(t)
+	tu := b.tuple("contacts/find")
+	b.give(tu)
+	b.ok(b.Register.Withdraw(tu, true, person))
+	id := b.give(tu)
+	b.ok(b.Ring.Update(func(s *keyring.State) error {
+		delete(s.Ledgers["messenger"].RecordKeys, 0)
+		delete(s.Ledgers["messenger"].RecordKeys, 1)
+		delete(s.Ledgers["messenger"].RecordKeys, 2)
+		return nil
+	}))
+	b.restart()
+	records, err := b.Register.Records("messenger")
+	b.ok(err)
+	if len(records) != 5 || !records[0].Erased || !records[2].Erased || records[4].Erased {
+		t.Errorf("records %+v", records)
+	}
+	if err := b.Register.InForce(id); err != nil {
+		t.Error(err)
 	}
 }
 

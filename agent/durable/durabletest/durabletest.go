@@ -26,6 +26,8 @@ type Steps struct {
 	full    bool
 	ballast string // the disk is full while this file exists
 	failing fault.Op
+	held    chan struct{}
+	entered func()
 	trace   []string
 }
 
@@ -73,6 +75,21 @@ func (s *Steps) FailSync() {
 	s.failing = fault.Sync
 }
 
+// Hold makes every step wait until release is called, as a slow disk does. entered is closed when the first step waits.
+func (s *Steps) Hold() (entered <-chan struct{}, release func()) {
+	in, held := make(chan struct{}), make(chan struct{})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.held = held
+	s.entered = sync.OnceFunc(func() { close(in) })
+	return in, sync.OnceFunc(func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.held = nil
+		close(held)
+	})
+}
+
 // Count returns the number of steps since the last StopAt or Restart.
 func (s *Steps) Count() int {
 	s.mu.Lock()
@@ -95,6 +112,13 @@ func (s *Steps) Trace() []string {
 }
 
 func (s *Steps) hook(op fault.Op, path string) (int, error) {
+	s.mu.Lock()
+	held, entered := s.held, s.entered
+	s.mu.Unlock()
+	if held != nil {
+		entered()
+		<-held
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.count++
