@@ -19,11 +19,14 @@ const module = "github.com/scruple-agent/scruple/"
 // above, so data can only go one way: source, minimise, spool, uploader. Changing it is a conversation.
 var floors = [][]string{
 	{
-		"agent/policy", "agent/durable", "agent/durable/internal/fsx", "agent/control", "uploader/wire", "hasher/internal/lanes",
-		"hasher/canonical", "sensors/contacts/vcard", "sensors", "configs", "agent/internal/testrun",
+		"agent/policy", "agent/durable/internal/fault", "agent/control", "uploader/wire", "hasher/internal/lanes",
+		"hasher/canonical", "sensors", "configs", "agent/internal/testrun",
 	},
-	{"agent/settings", "sensors/internal/iio", "sensors/contacts/booktest", "agent/durable/durabletest"},
-	{"agent/keyring", "hasher"},
+	{
+		"agent/durable", "agent/settings", "sensors/internal/iio", "sensors/contacts/vcard", "sensors/contacts/booktest",
+		"hasher/internal/contest",
+	},
+	{"agent/durable/durabletest", "agent/keyring", "hasher"},
 	{"agent/consent", "uploader/receiver"},
 	{"agent/consent/consenttest", "uploader/receiver/receivertest"},
 	{"sensors/device", "sensors/accel", "sensors/steps", "sensors/location", "sensors/contacts"},
@@ -44,7 +47,7 @@ var rawImporters = map[string][]string{
 		"agent/minimise", "agent", "agent/cli", "agent/cmd/demo",
 	},
 	"hasher": {
-		"agent/minimise", "agent", "agent/cli", "uploader/receiver", "uploader/receiver/receivertest",
+		"agent/minimise", "agent", "agent/cli", "uploader/receiver", "uploader/receiver/receivertest", "uploader/cmd/scruple-receiver",
 	},
 }
 

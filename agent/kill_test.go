@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log"
 	"math/rand/v2"
 	"net/http"
 	"os"
@@ -71,7 +72,10 @@ func newRig(t *testing.T) *rig {
 		t.Fatal(err)
 	}
 	r.dev = dev
-	server := &http.Server{Handler: http.HandlerFunc(r.watch), TLSConfig: dev.TLS}
+	server := &http.Server{
+		Handler: http.HandlerFunc(r.watch), TLSConfig: dev.TLS,
+		ErrorLog: log.New(io.Discard, "", 0), // every kill cuts handshakes
+	}
 	go func() { _ = server.ServeTLS(dev.Listener, "", "") }()
 	t.Cleanup(func() {
 		_ = server.Close()
@@ -131,17 +135,17 @@ func (r *rig) start() {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	log, err := os.OpenFile(filepath.Join(r.dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	logfile, err := os.OpenFile(filepath.Join(r.dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	r.cmd = exec.Command(path, "run", "--config", filepath.Join(r.dir, "scruple.yaml"))
-	r.cmd.Stderr = log
+	r.cmd.Stderr = logfile
 	stdout, err := r.cmd.StdoutPipe()
 	if err == nil {
 		err = r.cmd.Start()
 	}
-	log.Close()
+	logfile.Close()
 	if err != nil {
 		r.t.Fatal(err)
 	}
