@@ -28,7 +28,7 @@ const DefaultRegion = "CN"
 // Options shape a book. The zero value is a book without photos in all three versions.
 type Options struct {
 	// Photos is the share of people with a photo, 0 to 1. A photo takes 23 kB
-	// of base64 on average.
+	// of base64 on average, most take less than half of that.
 	Photos float64
 	// Versions are the vCard versions to choose from: "2.1", "3.0", "4.0".
 	// Empty means a fifth of 2.1 and equal shares of the others.

@@ -2,6 +2,8 @@ package booktest
 
 import (
 	"encoding/base64"
+	"encoding/binary"
+	"fmt"
 	"math/rand/v2"
 	"strconv"
 	"strings"
@@ -19,8 +21,12 @@ func (p *Person) AppendCard(dst []byte) []byte {
 	}
 	w.text("N", family+";"+given+";;;")
 	w.text("FN", p.Name)
+	if p.Version != "2.1" {
+		w.line("PRODID:-//Example//Address Book 1." + strconv.Itoa(int(p.seed%10)) + "//EN")
+	}
 	if w.rng.IntN(3) == 0 {
 		w.text("ORG", pick(w.rng, []string{"Example AG", "Muster & Söhne", "虚构公司", "Acme Ltd"}))
+		w.text("TITLE", pick(w.rng, []string{"Buchhalter", "Ingénieure", "经理", "Sales"}))
 	}
 	for i, n := range p.Phones {
 		w.phone(i, n)
@@ -45,6 +51,7 @@ func (p *Person) rest(w *writer, photo bool) {
 	if w.rng.IntN(3) == 0 {
 		street := pick(w.rng, []string{"Beispielweg ", "Invented Street ", "虚构路"}) + strconv.Itoa(1+w.rng.IntN(99))
 		w.text(w.prefix("ADR", "HOME"), ";;"+street+";Nowhere;;00000;")
+		w.label()
 	}
 	if w.rng.IntN(4) == 0 {
 		w.text("NOTE", pick(w.rng, notes))
@@ -52,11 +59,25 @@ func (p *Person) rest(w *writer, photo bool) {
 	if w.rng.IntN(2) == 0 {
 		w.line("BDAY:19" + strconv.Itoa(50+w.rng.IntN(50)) + "-0" + strconv.Itoa(1+w.rng.IntN(9)) + "-1" + strconv.Itoa(w.rng.IntN(10)))
 	}
+	if w.rng.IntN(4) == 0 {
+		w.line("URL:https://www.example.com/people/" + strconv.FormatUint(p.seed>>40, 10))
+	}
+	if w.rng.IntN(4) == 0 {
+		w.text("CATEGORIES", pick(w.rng, []string{"Family", "Arbeit", "同学", "Club"}))
+	}
 	if photo {
 		w.photo()
 	}
-	w.line("UID:" + strconv.FormatUint(p.seed, 16))
+	w.line("UID:" + uuid(p.seed))
 	w.line("REV:20240101T120000Z")
+}
+
+func uuid(seed uint64) string {
+	a, b := rand.NewPCG(seed, 2), [16]byte{}
+	binary.BigEndian.PutUint64(b[:], a.Uint64())
+	binary.BigEndian.PutUint64(b[8:], a.Uint64())
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("urn:uuid:%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
 // Notes hold what looks like a property but is none.
@@ -72,6 +93,7 @@ type writer struct {
 	rng     *rand.Rand
 	version string
 	group   int
+	grouped bool // the property being written is in a group of its own
 }
 
 // line writes a line, folded after 75 bytes where the version folds, inside a
@@ -126,6 +148,14 @@ func isASCII(s string) bool {
 	return strings.IndexFunc(s, func(r rune) bool { return r > unicode.MaxASCII }) < 0
 }
 
+// label names the group of the property just written, if it has one.
+func (w *writer) label() {
+	if w.grouped {
+		w.line("item" + strconv.Itoa(w.group) + ".X-ABLabel:_$!<Other>!$_")
+		w.grouped = false
+	}
+}
+
 // prefix writes name and type as the version has them.
 func (w *writer) prefix(name, kind string) string {
 	switch w.version {
@@ -134,6 +164,7 @@ func (w *writer) prefix(name, kind string) string {
 	case "3.0":
 		if w.rng.IntN(4) == 0 {
 			w.group++
+			w.grouped = true
 			name = "item" + strconv.Itoa(w.group) + "." + name
 		}
 		return name + ";TYPE=" + kind
@@ -150,6 +181,7 @@ func (w *writer) phone(i int, e164 string) {
 		w.line(strings.Replace(head, ";", ";VALUE=uri;", 1) + ":" + uri(w.rng, e164))
 		return
 	}
+	defer w.label()
 	s := spell(w.rng, e164)
 	if w.version == "2.1" && (!isASCII(s) || w.rng.IntN(20) == 0) {
 		w.quoted(head+";CHARSET=UTF-8;ENCODING=QUOTED-PRINTABLE:", s)
@@ -226,6 +258,7 @@ func fullWidth(s string) string {
 }
 
 func (w *writer) email(i int, address string) {
+	defer w.label()
 	head := w.prefix("EMAIL", []string{"HOME", "WORK"}[i%2])
 	switch w.version {
 	case "2.1":
@@ -248,9 +281,17 @@ func (w *writer) email(i int, address string) {
 	w.line(head + ":" + address)
 }
 
-// photo writes 12 to 34 kB of base64 in lines of 75 bytes.
+// photo writes base64 in lines of 75 bytes: mostly thumbnails, some pictures as
+// address books crop them, a few as a camera took them. The mean is 23 kB.
 func (w *writer) photo() {
-	raw := make([]byte, 9000+w.rng.IntN(16500))
+	size := 3000 + w.rng.IntN(6000)
+	switch n := w.rng.IntN(100); {
+	case n < 3:
+		size = 110e3 + w.rng.IntN(80e3)
+	case n < 20:
+		size = 30e3 + w.rng.IntN(30e3)
+	}
+	raw := make([]byte, size)
 	for i := 0; i+8 <= len(raw); i += 8 {
 		v := w.rng.Uint64()
 		for k := range 8 {
