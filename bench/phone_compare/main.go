@@ -21,6 +21,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unique"
 
 	"github.com/nyaruka/phonenumbers"
 
@@ -148,7 +149,8 @@ func readReference(name string) ([]input, error) {
 	in := bufio.NewScanner(z)
 	for in.Scan() {
 		if f := strings.Split(in.Text(), "\t"); len(f) == 5 && f[0][0] != '#' {
-			list = append(list, input{text: f[2], region: f[1], answer: f[3]})
+			// One copy of each region's name, as settings would hold it.
+			list = append(list, input{text: f[2], region: unique.Make(f[1]).Value(), answer: f[3]})
 		}
 	}
 	return list, in.Err()

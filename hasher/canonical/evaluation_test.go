@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"unique"
 )
 
 // sample is one line of the reference: an input, its region, and what
@@ -43,7 +44,7 @@ func reference(tb testing.TB) []sample {
 		if len(f) != 5 || strings.HasPrefix(f[0], "#") {
 			continue
 		}
-		list = append(list, sample{f[0], f[1], f[2], f[3]})
+		list = append(list, sample{f[0], unique.Make(f[1]).Value(), f[2], f[3]})
 	}
 	return list
 }
