@@ -241,9 +241,6 @@ func (s *Settings) resolve(where map[string]string) (faults Faults) {
 	if s.Socket == "" {
 		s.Socket = socketPath(s.StateDir, own)
 	}
-	if s.DeviceKeyFile == "" {
-		s.DeviceKeyFile = filepath.Join(s.StateDir, "device.key")
-	}
 	path("socket", &s.Socket)
 	path("device_key_file", &s.DeviceKeyFile)
 	path("policy_file", &s.PolicyFile)

@@ -42,9 +42,9 @@ type Settings struct {
 	// "": none is pinned, so only Dev starts. Its private half is refused here.
 	PolicyKey string `mapstructure:"policy_key"`
 
-	// DeviceKeyFile holds the 32 bytes that wrap the key ring; it must exist. Default "":
-	// device.key in StateDir, made at the first start. Another place, such as a systemd credential or a removable medium, keeps a
-	// copy of StateDir unreadable.
+	// DeviceKeyFile holds the 32 bytes that wrap the key ring; a file that is named here must be there. Default
+	// "": device.key in StateDir, made at the first start. Another place, such as a systemd credential or a
+	// removable medium, keeps a copy of StateDir unreadable.
 	DeviceKeyFile string `mapstructure:"device_key_file"`
 
 	// Dev accepts an unsigned policy. Default false; for development and the demo only, and status says so.

@@ -43,7 +43,6 @@ func inAccount(home, file string) Settings {
 	s := Defaults()
 	s.StateDir = filepath.Join(home, "state", "scruple")
 	s.Socket = filepath.Join(s.StateDir, "run", "scruple.sock")
-	s.DeviceKeyFile = filepath.Join(s.StateDir, "device.key")
 	s.File = file
 	return s
 }
@@ -110,8 +109,8 @@ func TestSetStateDirHasItsOwnSocket(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.Socket != filepath.FromSlash("/tmp/one/run/scruple.sock") || s.DeviceKeyFile != filepath.FromSlash("/tmp/one/device.key") {
-		t.Errorf("socket %s, device key %s", s.Socket, s.DeviceKeyFile)
+	if s.Socket != filepath.FromSlash("/tmp/one/run/scruple.sock") {
+		t.Errorf("socket %s", s.Socket)
 	}
 }
 
