@@ -216,17 +216,13 @@ func (u *Uploader) plan(now time.Time) (due []*task, next time.Time) {
 
 // refresh brings the tasks up to date with the outbox and the spool.
 func (u *Uploader) refresh(now time.Time) {
-	type found struct {
-		task
-		messages []consent.Message
-	}
-	waiting := map[taskID]*found{}
+	waiting := map[taskID]*task{}
 	for _, controller := range u.o.Register.Controllers() {
 		for _, m := range u.o.Register.Outbox(controller) {
 			id := taskID{LaneA, m.Consent}
 			f := waiting[id]
 			if f == nil {
-				f = &found{task: task{controller: controller, tuple: m.Tuple, since: m.Since}}
+				f = &task{controller: controller, tuple: m.Tuple, since: m.Since}
 				waiting[id] = f
 			}
 			f.waiting++
@@ -238,9 +234,9 @@ func (u *Uploader) refresh(now time.Time) {
 		if !ok || s.Reports == 0 || u.laneOf(tuple) != policy.LaneFeatures {
 			continue
 		}
-		waiting[taskID{LaneB, s.Consent}] = &found{task: task{
+		waiting[taskID{LaneB, s.Consent}] = &task{
 			controller: tuple.Controller, tuple: tuple, since: s.Oldest, waiting: s.Reports, blocked: !u.o.Register.Introduced(s.Consent),
-		}}
+		}
 	}
 
 	u.mu.Lock()

@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"cmp"
 	"crypto/cipher"
 	"encoding/json"
 	"errors"
@@ -212,7 +213,7 @@ func (q *queue) names() ([]fileName, error) {
 			names = append(names, n)
 		}
 	}
-	slices.SortFunc(names, func(x, y fileName) int { return int(int64(x.a) - int64(y.a)) })
+	slices.SortFunc(names, func(x, y fileName) int { return cmp.Compare(x.a, y.a) })
 	return names, nil
 }
 
