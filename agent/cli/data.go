@@ -62,7 +62,7 @@ func (a *app) writeData(w io.Writer, data control.Data, remote bool) {
 			continue
 		}
 		empty = false
-		fmt.Fprintf(w, a.t(T{"%s: %d reports on this device\n", "%s：本机有 %d 条报告\n"}), t.Tuple, len(t.Reports))
+		fmt.Fprintf(w, a.t(T{"%s: reports on this device: %d\n", "%s：本机的报告：%d\n"}), t.Tuple, len(t.Reports))
 		for _, r := range t.Reports {
 			fmt.Fprintf(w, "  %s  %s\n", when(r.Time), r.Fields)
 		}
@@ -163,7 +163,7 @@ func dataEraseCommand(a *app) *cobra.Command {
 				return err
 			}
 			return a.print(e, func(w io.Writer) {
-				fmt.Fprintf(w, a.t(T{"%s: %d reports erased here; the controller is asked to erase (request %s).\n", "%s：本机已删除 %d 条报告；已要求控制者删除（请求编号 %s）。\n"}), e.Tuple, e.Reports, e.ID)
+				fmt.Fprintf(w, a.t(T{"%s: reports erased here: %d; the controller is asked to erase (request %s)\n", "%s：本机已删除的报告：%d；已要求控制者删除（请求编号 %s）\n"}), e.Tuple, e.Reports, e.ID)
 			})
 		},
 	})
@@ -187,7 +187,7 @@ func dataCollectCommand(a *app) *cobra.Command {
 				return err
 			}
 			return a.print(c, func(w io.Writer) {
-				line := fmt.Sprintf(a.t(T{"%s: %d reports stored", "%s：已保存 %d 条报告"}), c.Tuple, c.Reports)
+				line := fmt.Sprintf(a.t(T{"%s: reports stored: %d", "%s：已保存的报告：%d"}), c.Tuple, c.Reports)
 				if n := counts(c.Counts); n != "" {
 					line += " (" + n + ")"
 				}

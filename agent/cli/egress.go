@@ -90,7 +90,7 @@ func egressShowCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.writeBody(b, raw)
+			return a.writeBody(b, raw, a.httpAnswer(b.Egress))
 		},
 	})
 	cmd.Flags().BoolVar(&raw, "raw", false, a.t(T{"the bytes as sent", "原样输出所发送的字节"}))
@@ -113,14 +113,15 @@ func egressPreviewCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.writeBody(b, raw)
+			return a.writeBody(b, raw, a.t(T{"not sent yet", "尚未发送"}))
 		},
 	})
 	cmd.Flags().BoolVar(&raw, "raw", false, a.t(T{"the bytes as they would be sent", "原样输出将要发送的字节"}))
 	return cmd
 }
 
-func (a *app) writeBody(b control.EgressBody, raw bool) error {
+// writeBody prints a body; state says in words whether it was sent.
+func (a *app) writeBody(b control.EgressBody, raw bool, state string) error {
 	if raw && !a.json {
 		if _, err := a.Stdout.Write(b.Body); err != nil {
 			return fmt.Errorf("write the body: %w", err)
@@ -129,9 +130,7 @@ func (a *app) writeBody(b control.EgressBody, raw bool) error {
 	}
 	return a.print(b, func(w io.Writer) {
 		fmt.Fprintf(w, "%s %s  %s  %s\n", b.Method, b.Path, b.Controller, orElse(b.Tuple, b.Consent))
-		if !b.Time.IsZero() {
-			fmt.Fprintf(w, "%s  %s\n", when(b.Time), a.httpAnswer(b.Egress))
-		}
+		fmt.Fprintf(w, "%s  %s\n", when(b.Time), state)
 		fmt.Fprintf(w, "%s, SHA-256 %s\n", size(b.Bytes), b.SHA256)
 		var pretty bytes.Buffer
 		if len(b.Content) > 0 && json.Indent(&pretty, b.Content, "", "  ") == nil {
@@ -156,10 +155,10 @@ func egressSendCommand(a *app) *cobra.Command {
 				return err
 			}
 			return a.print(s, func(w io.Writer) {
-				fmt.Fprintf(w, a.t(T{"%s: %d reports sent in %d batches, %s; %d wait.\n", "%s：已发送 %d 条（%d 批，%s）；尚余 %d 条。\n"}),
+				fmt.Fprintf(w, a.t(T{"%s: reports sent: %d, in batches: %d (%s); waiting: %d\n", "%s：已发送报告 %d 条，共 %d 批（%s）；待发 %d 条\n"}),
 					s.Tuple, s.Reports, s.Batches, size(s.Bytes), s.Waiting)
 				if s.Matches > 0 {
-					fmt.Fprintf(w, a.t(T{"The controller found %d registered users.\n", "控制者找到 %d 位注册用户。\n"}), s.Matches)
+					fmt.Fprintf(w, a.t(T{"Registered users that the controller found: %d\n", "控制者找到的注册用户：%d\n"}), s.Matches)
 				}
 			})
 		},

@@ -3,9 +3,11 @@ package cli
 import (
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // help prints what a command is for, how it is used, examples, commands and flags. It is written out here, rather
@@ -34,12 +36,19 @@ func (a *app) help(cmd *cobra.Command, _ []string) {
 	table(&list, rows)
 	section(T{"Commands:", "子命令："}, list.String())
 	cmd.InitDefaultHelpFlag()
-	section(T{"Flags:", "选项："}, cmd.LocalNonPersistentFlags().FlagUsages())
+	section(T{"Flags:", "选项："}, a.flagUsages(cmd.LocalNonPersistentFlags()))
 	if cmd.HasParent() {
-		section(T{"Flags of every command:", "通用选项："}, cmd.InheritedFlags().FlagUsages())
+		section(T{"Flags of every command:", "通用选项："}, a.flagUsages(cmd.InheritedFlags()))
 	} else {
-		section(T{"Flags of every command:", "通用选项："}, cmd.PersistentFlags().FlagUsages())
+		section(T{"Flags of every command:", "通用选项："}, a.flagUsages(cmd.PersistentFlags()))
 	}
+}
+
+var flagDefault = regexp.MustCompile(`\(default (.*)\)\n`)
+
+// flagUsages lists flags; the one English phrase that package pflag adds is said in the language.
+func (a *app) flagUsages(flags *pflag.FlagSet) string {
+	return flagDefault.ReplaceAllString(flags.FlagUsages(), a.t(T{"(default $1)\n", "（默认 $1）\n"}))
 }
 
 func orElse(a, b string) string {

@@ -172,5 +172,9 @@ func (a *app) problem(p *control.Problem) (message, hint string) {
 	if len(p.Near) > 0 {
 		return message, a.t(T{"did you mean ", "您是要输入 "}) + strings.Join(p.Near, ", ") + a.t(T{"?", " 吗？"})
 	}
-	return message, strings.TrimSpace(a.t(s.hint))
+	hint = strings.TrimSpace(a.t(s.hint))
+	if p.Tuple != "" {
+		hint = strings.NewReplacer("CATEGORY/PURPOSE", p.Tuple, "类别/用途", p.Tuple).Replace(hint)
+	}
+	return message, hint
 }
