@@ -189,20 +189,8 @@ func (rv *Receiver) writeHeld(ctx context.Context, out *jsonStream, consent wire
 	out.name("batches")
 	out.open("[")
 	for _, id := range ids {
-		var (
-			b  StoredBatch
-			ok bool
-		)
-		if err := s.update(ctx, func(tx *sql.Tx) error {
-			key, err := s.consentKey(tx, consent, false)
-			if errors.Is(err, sql.ErrNoRows) {
-				return nil
-			} else if err != nil {
-				return err
-			}
-			b, ok, err = s.stored(tx, key, id, consent)
-			return err
-		}); err != nil {
+		b, ok, err := s.openBatch(ctx, id, consent)
+		if err != nil {
 			return err
 		}
 		if ok {

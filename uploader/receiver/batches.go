@@ -3,9 +3,9 @@ package receiver
 import (
 	"bytes"
 	"context"
-	"crypto/cipher"
 	"database/sql"
 	"errors"
+	"io"
 	"math"
 	"net/http"
 	"strings"
@@ -37,20 +37,23 @@ func (rv *Receiver) putBatch(w http.ResponseWriter, r *http.Request, c caller) (
 	if err != nil {
 		return answer{}, err
 	}
-	select {
-	case rv.decoding <- struct{}{}:
-		defer func() { <-rv.decoding }()
-	case <-r.Context().Done():
-		return answer{}, statusError{http.StatusServiceUnavailable, "the connection ended"}
+	if known, err := rv.cfg.Store.knows(c.pseudonym); err != nil {
+		return answer{}, err
+	} else if !known {
+		// No memory is spent on a stranger's body; it is read so that the client gets to reading the answer.
+		_, _ = io.Copy(io.Discard, http.MaxBytesReader(w, r.Body, wire.MaxBody))
+		return answer{}, errNotYours
 	}
 	body, err := readBody(w, r, wire.MaxBody, "zstd")
 	if err != nil {
 		return answer{}, err
 	}
-	if known, err := rv.cfg.Store.knows(c.pseudonym); err != nil {
-		return answer{}, err
-	} else if !known {
-		return answer{}, errNotYours // before work is spent on what is inside
+	// Not before the body is there: a slow client holds up nobody else.
+	select {
+	case rv.unpacking <- struct{}{}:
+		defer func() { <-rv.unpacking }()
+	case <-r.Context().Done():
+		return answer{}, statusError{http.StatusServiceUnavailable, "the connection ended"}
 	}
 	b, err := unpack(body)
 	if err != nil {
@@ -198,20 +201,28 @@ type StoredBatch struct {
 	Batch    wire.Batch
 }
 
-// stored opens one batch; ok is false when its body is no longer held or never was.
-func (s *Store) stored(tx queryer, key cipher.AEAD, id, consent wire.UUID) (b StoredBatch, ok bool, err error) {
+// openBatch opens one batch in a transaction of its own, so that nobody waits for the opening of many. ok is false when its
+// body is no longer held.
+func (s *Store) openBatch(ctx context.Context, id, consent wire.UUID) (b StoredBatch, ok bool, err error) {
 	var (
-		sealed   []byte
-		received int64
+		sealed, body []byte
+		received     int64
 	)
-	err = tx.QueryRow("SELECT sealed, received FROM batches WHERE id = ? AND sealed IS NOT NULL", id[:]).Scan(&sealed, &received)
+	err = s.update(ctx, func(tx *sql.Tx) error {
+		err := tx.QueryRow("SELECT sealed, received FROM batches WHERE id = ? AND sealed IS NOT NULL", id[:]).Scan(&sealed, &received)
+		if err != nil {
+			return err
+		}
+		key, err := s.consentKey(tx, consent, false)
+		if err != nil {
+			return err
+		}
+		body, err = open(key, sealed, "batch", id, consent)
+		return err
+	})
 	if errors.Is(err, sql.ErrNoRows) {
 		return StoredBatch{}, false, nil
 	} else if err != nil {
-		return StoredBatch{}, false, err
-	}
-	body, err := open(key, sealed, "batch", id, consent)
-	if err != nil {
 		return StoredBatch{}, false, err
 	}
 	batch, err := unpack(body)
@@ -236,29 +247,25 @@ func scanUUID(rows *sql.Rows) (id wire.UUID, err error) {
 // Batches opens what is stored under a consent, oldest first. Each call is an access: it is recorded with who asked
 // and the command, before anything is opened.
 func (s *Store) Batches(ctx context.Context, consent wire.UUID, who Accessor) ([]StoredBatch, error) {
-	var list []StoredBatch
-	err := s.update(ctx, func(tx *sql.Tx) error {
+	var ids []wire.UUID
+	if err := s.update(ctx, func(tx *sql.Tx) (err error) {
 		if err := who.record(tx, "batches of consent "+consent.String()); err != nil {
 			return err
 		}
-		ids, err := batchIDs(tx, consent)
-		if err != nil || len(ids) == 0 {
-			return err
-		}
-		key, err := s.consentKey(tx, consent, false)
+		ids, err = batchIDs(tx, consent)
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	var list []StoredBatch
+	for _, id := range ids {
+		b, ok, err := s.openBatch(ctx, id, consent)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		for _, id := range ids {
-			b, ok, err := s.stored(tx, key, id, consent)
-			if err != nil {
-				return err
-			}
-			if ok {
-				list = append(list, b)
-			}
+		if ok {
+			list = append(list, b)
 		}
-		return nil
-	})
-	return list, err
+	}
+	return list, nil
 }

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/scruple-agent/scruple/agent/policy"
 	"github.com/scruple-agent/scruple/hasher"
 	"github.com/scruple-agent/scruple/hasher/canonical"
@@ -93,7 +95,7 @@ func (rv *Receiver) getEpoch(_ http.ResponseWriter, r *http.Request, c caller) (
 		if err := rv.mayMatch(tx, c, now); err != nil {
 			return err
 		}
-		e, err := rv.cfg.Store.epoch(tx, now)
+		e, err := rv.epoch(tx, now)
 		if err != nil {
 			return err
 		}
@@ -101,6 +103,17 @@ func (rv *Receiver) getEpoch(_ http.ResponseWriter, r *http.Request, c caller) (
 		return err
 	})
 	return answer{"application/cbor", body}, err
+}
+
+// epoch is Store.epoch; it tells the operator, who alone can do something about it, when a new one has begun.
+func (rv *Receiver) epoch(tx queryer, now time.Time) (wire.Epoch, error) {
+	e, err := rv.cfg.Store.epoch(tx, now)
+	if err == nil {
+		if last := rv.lastEpoch.Swap(uint64(e.ID)); last != 0 && last != uint64(e.ID) {
+			rv.cfg.Log.Warn("a new epoch has begun: registered users must be added again", zap.Uint("epoch", e.ID))
+		}
+	}
+	return e, err
 }
 
 // mayMatch returns nil when one of the caller's consents for contacts is in force, and otherwise why the last is not.
@@ -135,7 +148,7 @@ func (rv *Receiver) mayMatch(tx queryer, c caller, now time.Time) error {
 // forgotten here, before anything is written. A batch holds whole sets: the last one replaces what was kept before.
 func (rv *Receiver) matchContacts(tx queryer, in incoming, e policy.Effective) ([]byte, error) {
 	s := rv.cfg.Store
-	epoch, err := s.epoch(tx, in.now)
+	epoch, err := rv.epoch(tx, in.now)
 	if err != nil {
 		return nil, err
 	}

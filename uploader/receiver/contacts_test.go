@@ -48,7 +48,7 @@ func TestContactsAreMatchedAndForgotten(t *testing.T) {
 	if err != nil || epoch != e.ID || len(kept) != 10*hasher.DigestSize {
 		t.Fatalf("kept: got %d bytes under epoch %d, %v; want 10 digests", len(kept), epoch, err)
 	}
-	if n := len(opened(t, r, c.Consent)); n != 0 {
+	if n := len(r.Stored(t, c.Consent)); n != 0 {
 		t.Errorf("stored bodies: got %d, want none", n)
 	}
 	unmatched := 0

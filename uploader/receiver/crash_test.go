@@ -104,7 +104,7 @@ func TestKilled(t *testing.T) {
 	total := 0
 	for _, s := range states {
 		held := map[wire.UUID]bool{}
-		for _, b := range opened(t, r, s.Consent) {
+		for _, b := range r.Stored(t, s.Consent) {
 			held[b.ID] = true
 		}
 		total += len(s.acked)

@@ -23,6 +23,7 @@ import (
 	"math"
 	"net/http"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -53,14 +54,15 @@ type Config struct {
 
 // Receiver is the HTTP handler. It may be used by several goroutines.
 type Receiver struct {
-	cfg      Config
-	mux      *http.ServeMux
-	quota    quota
-	decoding chan struct{} // holds one token per body that is being unpacked
+	cfg       Config
+	mux       *http.ServeMux
+	quota     quota
+	unpacking chan struct{} // holds one token per body that is being unpacked
+	lastEpoch atomic.Uint64
 }
 
-// decodings is how many bodies are unpacked at a time, which bounds memory: each may be wire.MaxPlain bytes large.
-const decodings = 4
+// maxUnpacking is how many bodies are unpacked at a time, which bounds memory: each may be wire.MaxPlain bytes large.
+const maxUnpacking = 4
 
 // New checks the configuration and returns the receiver. It returns an error when the policy does not declare the
 // controller, or names another key for it than the signer's.
@@ -86,7 +88,7 @@ func New(cfg Config) (*Receiver, error) {
 		cfg.Log = zap.NewNop()
 	}
 	cfg.Limits = cfg.Limits.orDefault()
-	rv := &Receiver{cfg: cfg, mux: http.NewServeMux(), decoding: make(chan struct{}, decodings)}
+	rv := &Receiver{cfg: cfg, mux: http.NewServeMux(), unpacking: make(chan struct{}, maxUnpacking)}
 	for _, route := range rv.routes() {
 		rv.mux.HandleFunc(route.pattern, rv.handle(route))
 	}
@@ -148,6 +150,15 @@ func (rv *Receiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (rv *Receiver) handle(rt route) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			// net/http would log the panic's value, which may be anything, beside the peer's address.
+			if p := recover(); p != nil {
+				if p != http.ErrAbortHandler {
+					rv.cfg.Log.Error("panic", zap.String("route", rt.pattern), zap.Stack("stack"))
+				}
+				panic(http.ErrAbortHandler)
+			}
+		}()
 		h := w.Header()
 		h.Set("Cache-Control", "no-store")
 		h.Set("X-Content-Type-Options", "nosniff")
@@ -226,7 +237,7 @@ func (rv *Receiver) fail(w http.ResponseWriter, rt route, err error) {
 		if refusal.RetryAfter > 0 {
 			w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(refusal.RetryAfter.Seconds()))))
 		}
-		rv.cfg.Log.Info("refused", zap.String("route", rt.pattern), zap.String("problem", string(refusal.Kind)), zap.String("detail", refusal.Detail))
+		rv.cfg.Log.Info("refused", zap.String("route", rt.pattern), zap.String("problem", string(refusal.Kind)))
 	case errors.As(err, &status):
 		p = wire.Problem{Type: "about:blank", Title: http.StatusText(status.status), Status: status.status, Detail: status.detail}
 		rv.cfg.Log.Info("refused", zap.String("route", rt.pattern), zap.Int("status", status.status))

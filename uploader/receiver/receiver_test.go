@@ -2,7 +2,6 @@ package receiver_test
 
 import (
 	"bytes"
-	"context"
 	"crypto/tls"
 	"encoding/json"
 	"errors"
@@ -34,15 +33,6 @@ func device(at time.Time, model string) wire.Item {
 	return wire.Item{Time: at.Unix(), Fields: map[string]any{"model": model}}
 }
 
-func opened(t *testing.T, r *receivertest.Receiver, consent wire.UUID) []receiver.StoredBatch {
-	t.Helper()
-	list, err := r.Store.Batches(context.Background(), consent, tester)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return list
-}
-
 func TestConsentThenBatchThenWithdrawal(t *testing.T) {
 	r := receivertest.New(t, receivertest.Options{})
 	c := r.Client(t, "device", "service")
@@ -63,7 +53,7 @@ func TestConsentThenBatchThenWithdrawal(t *testing.T) {
 	if err := got.Answers("messenger", wire.ReceiptBatch, c.Consent, wire.HashOf(body)); err != nil {
 		t.Error(err)
 	}
-	list := opened(t, r, c.Consent)
+	list := r.Stored(t, c.Consent)
 	if len(list) != 1 || list[0].ID != b.ID || list[0].Batch.Items[0].Fields["model"] != canary {
 		t.Fatalf("stored: got %d batches, want the one sent", len(list))
 	}
@@ -78,7 +68,7 @@ func TestConsentThenBatchThenWithdrawal(t *testing.T) {
 	if a := c.PutBatch(t, b.ID, body); a.Problem() != wire.ProblemConsentWithdrawn {
 		t.Errorf("the stored batch again after withdrawal: got %d %q, want consent-withdrawn", a.Status, a.Problem())
 	}
-	if n := len(opened(t, r, c.Consent)); n != 1 {
+	if n := len(r.Stored(t, c.Consent)); n != 1 {
 		t.Errorf("stored after withdrawal without clear: got %d, want 1 until its retention ends", n)
 	}
 
@@ -86,7 +76,7 @@ func TestConsentThenBatchThenWithdrawal(t *testing.T) {
 	if cleared.Kind != wire.ReceiptErasure || cleared.Erased != 1 {
 		t.Errorf("clear: got %s erased %d, want erasure erased 1", cleared.Kind, cleared.Erased)
 	}
-	if n := len(opened(t, r, c.Consent)); n != 0 {
+	if n := len(r.Stored(t, c.Consent)); n != 0 {
 		t.Errorf("stored after clear: got %d, want none", n)
 	}
 }
@@ -137,7 +127,7 @@ func TestWithdrawalDuringBatches(t *testing.T) {
 		}
 		wg.Go(func() { c.Withdraw(t, true) })
 		wg.Wait()
-		if n := len(opened(t, r, c.Consent)); n != 0 {
+		if n := len(r.Stored(t, c.Consent)); n != 0 {
 			t.Fatalf("stored after clear: got %d, want none", n)
 		}
 	}
@@ -185,7 +175,7 @@ func TestSameMessageSameAnswer(t *testing.T) {
 			t.Errorf("%s again: got another answer than before", step.name)
 		}
 	}
-	if n := len(opened(t, r, c.Consent)); n != 0 {
+	if n := len(r.Stored(t, c.Consent)); n != 0 {
 		t.Errorf("stored: got %d, want none: the batch was erased", n)
 	}
 }
@@ -205,7 +195,7 @@ func TestOtherBytesUnderTheSameID(t *testing.T) {
 	if a := c.PutBatch(t, b.ID, receivertest.Pack(t, b)); a.Problem() != wire.ProblemBodyDiffers || a.Status != http.StatusConflict {
 		t.Errorf("batch: got %d %q, want 409 body-differs", a.Status, a.Problem())
 	}
-	if got := opened(t, r, c.Consent); len(got) != 1 || got[0].Batch.Items[0].Fields["total"] != int64(12) {
+	if got := r.Stored(t, c.Consent); len(got) != 1 || got[0].Batch.Items[0].Fields["total"] != int64(12) {
 		t.Errorf("stored: want the first batch alone")
 	}
 }
@@ -305,7 +295,7 @@ func TestAnothersConsent(t *testing.T) {
 	if a := theirs.Do(t.Context(), http.MethodPut, "/v1/consents/"+id.String()+"/withdrawal", w, ""); a.Problem() != wire.ProblemMalformed {
 		t.Errorf("stolen message: got %d %q, want malformed", a.Status, a.Problem())
 	}
-	if n := len(opened(t, r, id)); n != 1 {
+	if n := len(r.Stored(t, id)); n != 1 {
 		t.Errorf("stored: got %d, want the owner's batch untouched", n)
 	}
 	var shown struct {
@@ -359,7 +349,7 @@ func TestBatchRefusals(t *testing.T) {
 			t.Errorf("got %d %q, want consent-expired", a.Status, a.Problem())
 		}
 	})
-	if n := len(opened(t, r, c.Consent)); n != 0 {
+	if n := len(r.Stored(t, c.Consent)); n != 0 {
 		t.Errorf("stored: got %d, want nothing that was refused", n)
 	}
 }

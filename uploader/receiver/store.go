@@ -181,17 +181,12 @@ func (s *Store) update(ctx context.Context, f func(*sql.Tx) error) error {
 	if err != nil {
 		return err
 	}
+	// Also after a panic of f: the one connection must come back.
+	defer func() { _ = tx.Rollback() }()
 	if err := f(tx); err != nil {
-		return errors.Join(err, ignoreDone(tx.Rollback()))
+		return err
 	}
 	return tx.Commit()
-}
-
-func ignoreDone(err error) error {
-	if errors.Is(err, sql.ErrTxDone) {
-		return nil
-	}
-	return err
 }
 
 // masterKey reads the key, or makes one when nothing was sealed under an earlier one yet.

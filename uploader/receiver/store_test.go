@@ -90,7 +90,7 @@ func TestErasureLeavesNothing(t *testing.T) {
 					wantNowhere(t, r.Dir, "a piece of what was erased", s[i:i+24])
 				}
 			}
-			if n := len(opened(t, r, other.Consent)); n != batches {
+			if n := len(r.Stored(t, other.Consent)); n != batches {
 				t.Errorf("another's batches: got %d, want %d", n, batches)
 			}
 		})
@@ -105,7 +105,7 @@ func TestErasureThenMore(t *testing.T) {
 	c.Receipt(t, c.Send(t, steps(r.Now(), 1)))
 	c.Erase(t)
 	c.Receipt(t, c.Send(t, steps(r.Now(), 2)))
-	got := opened(t, r, c.Consent)
+	got := r.Stored(t, c.Consent)
 	if len(got) != 1 || got[0].Batch.Items[0].Fields["total"] != int64(2) {
 		t.Errorf("got %d batches, want the one sent after the erasure", len(got))
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 // How long the receiver keeps its own records. What a person sent is kept as the policy says; a tombstone (consent id,
-// pseudonym, time) is kept for ever, because only it makes a batch that comes years late refusable.
+// pseudonym, time) is kept for ever with the signed answer, because only it makes a batch that comes years late refusable.
 const (
 	// EvidenceKept is how long the record of a consent is kept after it ended and nothing sent under it is held.
 	EvidenceKept = 3 * 365 * 24 * time.Hour
@@ -87,7 +87,7 @@ func (rv *Receiver) sweep(tx queryer, now time.Time) (Swept, error) {
 	if err := tx.QueryRow("SELECT count(*) FROM epochs").Scan(&epochs); err != nil || epochs == 0 {
 		return s, err // a controller that matches no contacts has none
 	}
-	_, err = rv.cfg.Store.epoch(tx, now)
+	_, err = rv.epoch(tx, now)
 	return s, err
 }
 

@@ -50,7 +50,7 @@ func TestRetentionInMonths(t *testing.T) {
 					want++
 				}
 			}
-			if got := len(opened(t, r, c.Consent)); got != want {
+			if got := len(r.Stored(t, c.Consent)); got != want {
 				t.Fatalf("%s on day %d: got %d batches, want %d", c.Effective.Category.ID, int(clock.Now().Sub(start)/day), got, want)
 			}
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/scruple-agent/scruple/agent/policy"
 	"github.com/scruple-agent/scruple/configs"
 	"github.com/scruple-agent/scruple/uploader/receiver"
+	"github.com/scruple-agent/scruple/uploader/wire"
 )
 
 // Options of a receiver in a test.
@@ -119,6 +120,16 @@ func (r *Receiver) Now() time.Time {
 func (r *Receiver) Holdings(t testing.TB) []receiver.Holding {
 	t.Helper()
 	list, err := r.Store.Holdings(context.Background(), r.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+// Stored opens what the store holds under a consent, oldest first.
+func (r *Receiver) Stored(t testing.TB, consent wire.UUID) []receiver.StoredBatch {
+	t.Helper()
+	list, err := r.Store.Batches(context.Background(), consent, receiver.Accessor{Who: "test", Command: t.Name(), Now: r.Now()})
 	if err != nil {
 		t.Fatal(err)
 	}
