@@ -172,7 +172,7 @@ func TestNoBatchBeforeTheIntroduction(t *testing.T) {
 	if got := h.far.got("PUT /v1/batches/"); len(got) != 0 {
 		t.Errorf("%d batches came", len(got))
 	}
-	if s := h.state(LaneB, id); s.Waiting != 1 || !s.NextTry.IsZero() {
+	if s := h.state(LaneB, id); s.Waiting != 1 || !s.NextTry.IsZero() || !errors.Is(s.Err, ErrNotIntroduced) {
 		t.Errorf("state: %+v", s)
 	}
 }

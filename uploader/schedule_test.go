@@ -359,3 +359,18 @@ func TestStopDuringUpload(t *testing.T) {
 		t.Errorf("got %v, want Canceled", err)
 	}
 }
+
+func FuzzRetryAfter(f *testing.F) {
+	f.Add("120")
+	f.Add("Fri, 01 May 2026 12:10:00 GMT")
+	now := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+	f.Fuzz(func(t *testing.T, field string) {
+		asked := retryAfter(field, now)
+		if asked < 0 {
+			t.Fatalf("%q asks to wait %s", field, asked)
+		}
+		if wait := backoff(LaneA, 1, &Refusal{RetryAfter: asked}); wait <= 0 || wait > 2*maxRetryAfterA {
+			t.Fatalf("%q makes lane A wait %s", field, wait)
+		}
+	})
+}

@@ -39,9 +39,6 @@ const (
 	LaneB = journal.LaneB // consented features
 )
 
-// DefaultSlot is the longest random delay between a report and its sending where Options say nothing.
-const DefaultSlot = time.Hour
-
 // At most so many requests are under way on a lane. Lane B cannot keep lane A waiting.
 const (
 	concurrentA = 4
@@ -349,9 +346,11 @@ func (u *Uploader) State() []LaneState {
 		if t.waiting > 0 && !t.running && !t.blocked {
 			s.NextTry = t.next
 		}
-		if t.err != nil {
-			s.LastError = t.err.Error()
-			s.Parked = parkedBy(t.id.lane, t.err)
+		if s.Err == nil && t.blocked {
+			s.Err = ErrNotIntroduced
+		}
+		if s.Err != nil {
+			s.LastError, s.Parked = s.Err.Error(), parkedBy(t.id.lane, s.Err)
 		}
 		states = append(states, s)
 	}
