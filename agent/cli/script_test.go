@@ -19,8 +19,12 @@ var update = flag.Bool("update", false, "write the expected output of the script
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"scruple": func() {
+			daemon := fakeDaemon
+			if os.Getenv("DAEMON") == "real" {
+				daemon = Agent
+			}
 			os.Exit(Main(context.Background(), os.Args[1:], Options{
-				Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Version: "1.0", Daemon: fakeDaemon,
+				Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Version: "1.0", Daemon: daemon,
 			}))
 		},
 	})
