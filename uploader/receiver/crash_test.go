@@ -46,7 +46,7 @@ func TestKilled(t *testing.T) {
 	dir := t.TempDir()
 	r := receivertest.New(t, receivertest.Options{Dir: dir})
 	// Clients are made while it runs here, and used on the process that takes its place at the same address.
-	const rounds = 6
+	const rounds = 4
 	type state struct {
 		*receivertest.Client
 		acked            []wire.UUID

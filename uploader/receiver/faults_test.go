@@ -46,7 +46,7 @@ func TestFaultsThenResend(t *testing.T) {
 			c.Give(t) // another path: not affected
 			b, body := c.Batch(t, steps(r.Now(), 1))
 
-			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 			defer cancel()
 			bad := c.Do(ctx, http.MethodPut, "/v1/batches/"+b.ID.String(), body, "zstd")
 			if _, err := wire.OpenReceipt(bad.Body, c.Effective.Controller.Key); err == nil && bad.Err == nil {

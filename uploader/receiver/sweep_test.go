@@ -39,7 +39,7 @@ func TestRetentionInMonths(t *testing.T) {
 				sent[c] = append(sent[c], clock.Now())
 			}
 		}
-		clock.Advance(5 * day)
+		clock.Advance(10 * day)
 		if _, err := r.Sweep(t.Context()); err != nil {
 			t.Fatal(err)
 		}
