@@ -47,7 +47,8 @@ var rawImporters = map[string][]string{
 		"agent/minimise", "agent", "agent/cli", "agent/cmd/demo",
 	},
 	"hasher": {
-		"agent/minimise", "agent", "agent/cli", "uploader/receiver", "uploader/receiver/receivertest", "uploader/cmd/scruple-receiver",
+		"agent/minimise", "agent", "agent/cli", "agent/cmd/demo", "uploader/receiver", "uploader/receiver/receivertest",
+		"uploader/cmd/scruple-receiver",
 	},
 }
 

@@ -210,7 +210,7 @@ func TestKill(t *testing.T) {
 				r.act(ctx, known, withdrawn, tuples[rng.IntN(len(tuples))], rng.IntN(10))
 			}
 		}()
-		time.Sleep(time.Duration(rng.IntN(40_000)) * time.Microsecond)
+		time.Sleep(time.Duration(rng.IntN(120_000)) * time.Microsecond)
 		r.kill()
 		cancel()
 		<-done

@@ -3,7 +3,7 @@
 // folder, types the commands that a person would type, prints what happened, and ends non-zero when any
 // promise did not hold. It leaves nothing running and nothing on disk.
 //
-//	go run ./agent/cmd/demo [-keep] [-people 1000] [-bin DIR]
+//	go run ./agent/cmd/demo [-full] [-keep] [-people 1000] [-bin DIR]
 package main
 
 import (
@@ -20,15 +20,16 @@ import (
 func main() {
 	keep := flag.Bool("keep", false, "keep the folder with all state, and say where it is")
 	people := flag.Int("people", 1000, "size of the invented address book")
+	full := flag.Bool("full", false, "print the contacts body that left to its last byte")
 	bin := flag.String("bin", "", "use the binaries in this `folder` rather than building them")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	os.Exit(run(ctx, os.Stdout, *bin, *people, *keep))
+	os.Exit(run(ctx, os.Stdout, &play{bin: *bin, people: *people, full: *full}, *keep))
 }
 
 // run plays the demo and returns the exit code.
-func run(ctx context.Context, out io.Writer, bin string, people int, keep bool) int {
+func run(ctx context.Context, out io.Writer, p *play, keep bool) int {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
 	defer cancel()
 	dir, err := os.MkdirTemp("", "scruple-demo-")
@@ -41,7 +42,7 @@ func run(ctx context.Context, out io.Writer, bin string, people int, keep bool) 
 	} else {
 		defer os.RemoveAll(dir)
 	}
-	p := &play{out: out, dir: dir, bin: bin, people: people}
+	p.out, p.dir = out, dir
 	defer p.stop()
 	if err := p.all(ctx); err != nil {
 		fmt.Fprintf(out, "\ndemo: FAILED: %v\n", err)

@@ -22,6 +22,7 @@ type play struct {
 	dir     string
 	bin     string // folder of the binaries
 	people  int
+	full    bool // print bodies whole
 	started time.Time
 	checks  int
 	running []*process

@@ -2,14 +2,18 @@ package main
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/scruple-agent/scruple/agent/control"
+	"github.com/scruple-agent/scruple/hasher"
 	"github.com/scruple-agent/scruple/sensors/contacts/booktest"
 )
 
@@ -21,11 +25,12 @@ const (
 
 // holding is a line of "scruple-receiver show --json", as far as the demo looks at it.
 type holding struct {
-	Consent  string `json:"consent"`
-	Category string `json:"category"`
-	Status   string `json:"status"`
-	Batches  int    `json:"batches"`
-	Matches  int    `json:"matches"`
+	Consent  string   `json:"consent"`
+	Category string   `json:"category"`
+	Status   string   `json:"status"`
+	Batches  int      `json:"batches"`
+	Matches  int      `json:"matches"`
+	Digests  []string `json:"digests"` // with --open
 }
 
 // all plays every scene in order.
@@ -252,7 +257,7 @@ func (p *play) besides(ctx context.Context) error {
 	if body.ID == "" {
 		return fmt.Errorf("the journal has no contacts batch")
 	}
-	held, err := p.holdings(ctx)
+	held, err := ask[[]holding](ctx, p, "scruple-receiver", "show", "--open", "--dir", p.receiverDir())
 	if err != nil {
 		return err
 	}
@@ -264,12 +269,64 @@ func (p *play) besides(ctx context.Context) error {
 	}
 	fmt.Fprintf(p.out, "  left: PUT %s\n  %d bytes, SHA-256 %s\n", body.Path, len(body.Body), body.SHA256)
 	p.hexdump(body.Body)
-	fmt.Fprintf(p.out, "  which means: %.300s ...\n", compact(body.Content))
-	fmt.Fprintf(p.out, "  kept: %d batch body, %d digests of registered users\n", kept.Batches, kept.Matches)
-	if err := p.hold(kept.Matches == friends && kept.Batches <= 1, "the receiver kept %d matches, for the %d people who are its users, and forgot the rest", kept.Matches, friends); err != nil {
+	fmt.Fprintf(p.out, "  which means: %.200s ...\n", compact(body.Content))
+	left16, err := digestsIn(body)
+	if err != nil {
+		return err
+	}
+	matched := p.sideBySide(left16, kept.Digests)
+	if err := p.hold(kept.Matches == friends && len(kept.Digests) == friends && matched == friends,
+		"of %d digests that left, dummies included, the receiver kept %d: those of the %d people who are its users, and nothing else",
+		len(left16), len(kept.Digests), friends); err != nil {
 		return err
 	}
 	return p.canary(ctx, body)
+}
+
+// digestsIn takes the digests out of a contacts batch that left.
+func digestsIn(body control.EgressBody) ([]string, error) {
+	var batch struct {
+		Items []struct {
+			Fields struct {
+				Digests []byte `json:"digests"`
+			} `json:"fields"`
+		} `json:"items"`
+	}
+	if err := json.Unmarshal(body.Content, &batch); err != nil || len(batch.Items) != 1 {
+		return nil, fmt.Errorf("the contacts batch has %d items: %w", len(batch.Items), err)
+	}
+	var list []string
+	for d := range slices.Chunk(batch.Items[0].Fields.Digests, hasher.DigestSize) {
+		list = append(list, hex.EncodeToString(d))
+	}
+	return list, nil
+}
+
+// sideBySide prints what left beside what was kept of it, around the first digests that were kept, and returns how
+// many of those kept had left.
+func (p *play) sideBySide(left, kept []string) (matched int) {
+	keep := map[string]bool{}
+	for _, k := range kept {
+		if raw, err := base64.StdEncoding.DecodeString(k); err == nil {
+			k = hex.EncodeToString(raw)
+		}
+		keep[k] = true
+	}
+	fmt.Fprintf(p.out, "  %-34s  %s\n", "left", "kept by the receiver")
+	for i, d := range left {
+		if keep[d] {
+			matched++
+		}
+		near := keep[d] || i+1 < len(left) && keep[left[i+1]]
+		switch {
+		case near && matched <= 3 && keep[d]:
+			fmt.Fprintf(p.out, "  %-34s  %s\n", d, d)
+		case near && matched < 3:
+			fmt.Fprintf(p.out, "  %-34s  %s\n", d, "-")
+		}
+	}
+	fmt.Fprintf(p.out, "  %-34s  %s\n", fmt.Sprintf("... %d in all", len(left)), fmt.Sprintf("... %d in all", len(keep)))
+	return matched
 }
 
 // canary looks for the people themselves in everything that left and in everything the agent wrote.
@@ -379,12 +436,12 @@ func (p *play) afterwards(ctx context.Context) error {
 	return p.hold(device.Status == control.StatusGiven, "device information, which was not withdrawn, goes on (%s)", device.Status)
 }
 
-// hexdump prints the beginning and the end of a body.
+// hexdump prints a body; the middle of a long one only with -full.
 func (p *play) hexdump(b []byte) {
 	const line, lines = 32, 6
 	for i := 0; i < len(b); i += line {
-		if i == line*lines && len(b) > line*(lines+2) {
-			fmt.Fprintf(p.out, "    ... %d more bytes ...\n", len(b)-line*(lines+1))
+		if !p.full && i == line*lines && len(b) > line*(lines+2) {
+			fmt.Fprintf(p.out, "    ... %d more bytes (-full shows them) ...\n", len(b)-line*(lines+1))
 			i = (len(b) - line) / line * line
 		}
 		fmt.Fprintf(p.out, "    %06x  %x\n", i, b[i:min(i+line, len(b))])
