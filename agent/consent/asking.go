@@ -221,17 +221,38 @@ func (r *Register) answer(t policy.Tuple, e Event, who Actor) error {
 	if err := who.person(); err != nil {
 		return err
 	}
+	over, err := r.answerLocked(t, e, who)
+	r.call(&r.hooks.withdrawn, over)
+	return err
+}
+
+// answerLocked is answer inside the commit lock; over are the consents whose data key it destroyed.
+func (r *Register) answerLocked(t policy.Tuple, e Event, who Actor) (over []ended, err error) {
 	r.commit.Lock()
 	defer r.commit.Unlock()
 	_, p, err := r.look(t)
+	now, _ := r.now()
 	switch {
 	case err != nil:
-		return err
-	case e == EventRefused && p.status == Given:
-		return ErrGiven
+		return nil, err
 	case e == EventRefused && p.status == Refused && !p.asked, e == EventDeferred && !p.asked:
-		return r.ring.Flush()
+		return nil, r.ring.Flush()
 	}
-	now, _ := r.now()
-	return r.put(t.Controller, now, &change{records: []*Record{r.record(t, e, who, now)}})
+	c := &change{records: []*Record{r.record(t, e, who, now)}}
+	if e == EventRefused && p.status == Given {
+		end, err := r.ending(t, p.consent, now, who)
+		if err != nil {
+			return nil, err
+		}
+		if end.Event != EventExpired {
+			return nil, ErrGiven
+		}
+		over = []ended{{p.consent, t}}
+		c.records = []*Record{end, c.records[0]}
+		c.keys = func(s *keyring.State) error { destroy(s, over); return nil }
+	}
+	if err := r.put(t.Controller, now, c); err != nil {
+		return nil, err
+	}
+	return over, nil
 }

@@ -165,7 +165,7 @@ func TestTransitions(t *testing.T) {
 	show         requested   requested  requested  requested  given      requested        requested          requested        expired            given            requested
 	grant        !unshown:   !unshown:requested given !unshown:deferred given !unshown:refused !unshown:withdrawn !unshown:expired !unshown:expired !unshown:given   !unshown:invalidated
 	show+grant   given       given      given      given      given      given            given              given            given              given            given
-	refuse       refused     refused    refused    refused    !given:given refused        refused            refused          !given:expired     !given:given     refused
+	refuse       refused     refused    refused    refused    !given:given refused        refused            refused          refused            !given:given     refused
 	defer        never       deferred   deferred   deferred   given      refused          withdrawn          expired          expired            given            invalidated
 	withdraw     never       refused    refused    refused    withdrawn  refused          withdrawn          expired          withdrawn          withdrawn        withdrawn
 	clear        never       refused    refused    refused    withdrawn  refused          withdrawn          expired          withdrawn          withdrawn        withdrawn
