@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/scruple-agent/scruple/agent/consent"
@@ -37,10 +38,27 @@ func problem(t policy.Tuple, err error) error {
 		{keyring.ErrNoKey, control.KindUnreadable},
 		{spool.ErrEmpty, control.KindNothing},
 		{errNoReader, control.KindPolicy},
+		{uploader.ErrAnalytics, control.KindPolicy},
+		{uploader.ErrUnreachable, control.KindReceiver},
+		{uploader.ErrTimeout, control.KindReceiver},
+		{uploader.ErrCut, control.KindReceiver},
+		{uploader.ErrGarbage, control.KindReceiver},
+		{uploader.ErrRedirect, control.KindReceiver},
+		{uploader.ErrNoReceipt, control.KindReceiver},
+		{uploader.ErrNotIntroduced, control.KindReceiver},
+		{uploader.ErrWrongPin, control.KindReceiver},
+		{uploader.ErrCertificate, control.KindReceiver},
+		{uploader.ErrExpired, control.KindReceiver},
+		{uploader.ErrWrongHost, control.KindReceiver},
+		{uploader.ErrOldTLS, control.KindReceiver},
 	} {
 		if errors.Is(err, known.err) {
 			return control.NewProblem(known.kind, t.String(), err.Error())
 		}
+	}
+	var refused *uploader.Refusal
+	if errors.As(err, &refused) {
+		return control.NewProblem(control.KindReceiver, t.String(), err.Error())
 	}
 	return err
 }
@@ -71,15 +89,7 @@ func (a *Agent) Status(context.Context) (control.Status, error) {
 	for _, s := range a.spool.Stats() {
 		spooled[s.Consent] = s
 	}
-	lanes := map[wire.UUID]control.Lane{}
-	for _, l := range a.uploader.State() {
-		lane := laneState(l)
-		if l.Lane == uploader.LaneA {
-			status.Lanes = append(status.Lanes, lane)
-		} else {
-			lanes[l.Consent] = lane
-		}
-	}
+	lanes := a.lanes(&status)
 	sent := a.lastSent()
 	for _, t := range a.Tuples() {
 		row := a.tupleStatus(t, spooled, lanes)
@@ -179,6 +189,42 @@ func (a *Agent) reason(c *collection, s consent.State, problem error, session ti
 		return control.ReasonNoSession, ""
 	}
 	return "", ""
+}
+
+// lanes fills in lane A, one line a controller, and returns the line of each consent: lane B, or lane A where that is what
+// holds lane B up.
+func (a *Agent) lanes(status *control.Status) map[wire.UUID]control.Lane {
+	byConsent := map[wire.UUID]control.Lane{}
+	at := map[policy.ControllerID]int{}
+	for _, l := range a.uploader.State() { // lane A comes first
+		lane := laneState(l)
+		if l.Lane == uploader.LaneB {
+			if lane.LastError == "" && byConsent[l.Consent].LastError != "" {
+				continue
+			}
+			byConsent[l.Consent] = lane
+			continue
+		}
+		byConsent[l.Consent] = lane
+		i, ok := at[l.Controller]
+		if !ok {
+			at[l.Controller] = len(status.Lanes)
+			status.Lanes = append(status.Lanes, lane)
+			continue
+		}
+		sum := &status.Lanes[i]
+		sum.Waiting += lane.Waiting
+		if lane.LastError != "" && lane.LastTry.After(sum.LastTry) {
+			sum.LastError, sum.LastTry = lane.LastError, lane.LastTry
+		}
+		if sum.NextTry.IsZero() || !lane.NextTry.IsZero() && lane.NextTry.Before(sum.NextTry) {
+			sum.NextTry = lane.NextTry
+		}
+		if lane.LastSent.After(sum.LastSent) {
+			sum.LastSent = lane.LastSent
+		}
+	}
+	return byConsent
 }
 
 func laneState(l uploader.LaneState) control.Lane {
@@ -358,7 +404,7 @@ func (a *Agent) Flush(ctx context.Context, t policy.Tuple) (control.Sent, error)
 	}, nil
 }
 
-// EgressList implements server.Backend.
+// EgressList implements server.Backend: newest first.
 func (a *Agent) EgressList(context.Context) ([]control.Egress, error) {
 	entries, err := a.journal.List()
 	if err != nil {
@@ -368,6 +414,7 @@ func (a *Agent) EgressList(context.Context) ([]control.Egress, error) {
 	for _, e := range entries {
 		list = append(list, a.egress(e))
 	}
+	slices.Reverse(list)
 	return list, nil
 }
 
