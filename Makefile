@@ -31,7 +31,7 @@ race: ## the tests under the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race -short ./agent/... ./uploader/... ./sensors/... ./hasher/...
 
 lint: ## formatting, vet for every processor that has assembly or is shipped, staticcheck
-	@out=$$($(GO) run $(GOFUMPT) -l $$(git ls-files '*.go')); test -z "$$out" || { echo "not gofumpt-formatted:"; echo "$$out"; exit 1; }
+	@out=$$($(GO) run $(GOFUMPT) -l .); test -z "$$out" || { echo "not gofumpt-formatted:"; echo "$$out"; exit 1; }
 	@for arch in amd64 arm64 arm riscv64; do echo "vet linux/$$arch"; GOOS=linux GOARCH=$$arch $(GO) vet ./... || exit 1; done
 	@for os in darwin windows; do echo "vet $$os"; GOOS=$$os GOARCH=arm64 $(GO) vet ./... || exit 1; done
 	$(GO) run $(STATICCHECK) ./...
