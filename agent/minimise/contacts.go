@@ -3,6 +3,7 @@ package minimise
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/scruple-agent/scruple/agent/consent"
@@ -26,6 +27,9 @@ const (
 	// chunk is how many identifiers wait in an arena before they become digests. It bounds the raw values in memory
 	// to about 1 MB, and is enough to keep every lane of the hasher busy.
 	chunk = 1 << 15
+	// slack is how many digests may wait beyond twice the distinct ones before they are sorted for the first or the
+	// next time: sorting is a tenth of the pass, and most address books then need it once, for 4 MB of memory.
+	slack = 1 << 18
 	// maxDigests is the largest size class: 2^19 digests are half of wire.MaxPlain.
 	maxDigests = 1 << 19
 )
@@ -120,9 +124,12 @@ func (c *Contacts) commit(l *lane, out []byte, err error) error {
 
 // flush turns an arena into digests and forgets the identifiers.
 func (c *Contacts) flush(l *lane) error {
+	if need := l.batch.Len() * hasher.DigestSize; need > cap(c.digests)-len(c.digests) {
+		c.digests = slices.Grow(c.digests, max(need, len(c.digests)))
+	}
 	c.digests = l.key.AppendDigests(c.digests, &l.batch)
 	l.batch.Reset()
-	if n := len(c.digests) / hasher.DigestSize; n >= 2*c.sorted+chunk {
+	if n := len(c.digests) / hasher.DigestSize; n >= 2*c.sorted+slack {
 		c.digests = hasher.SortDedupe(c.digests)
 		c.sorted = len(c.digests) / hasher.DigestSize
 	}
