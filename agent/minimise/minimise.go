@@ -70,14 +70,12 @@ func begin(p consent.Permit, name policy.MinimiserName) (policy.Effective, error
 	return e, nil
 }
 
-// finish is where every function ends: fields that the purpose does not use are dropped, what is left must
-// be declared, and the permit is asked once more.
+// finish is where every function ends: fields that the purpose does not declare or use are dropped, what is left must
+// be as declared, and the permit is asked once more.
 func finish(p consent.Permit, e policy.Effective, when time.Time, fields map[string]any) (Report, error) {
-	if used := e.Purpose.Fields; len(used) > 0 {
-		for name := range fields {
-			if !slices.Contains(used, name) {
-				delete(fields, name)
-			}
+	for name := range fields {
+		if _, err := e.Field(name); err != nil { // also one that a later policy no longer declares
+			delete(fields, name)
 		}
 	}
 	if err := e.CheckReport(fields); err != nil {

@@ -26,8 +26,11 @@ type Change struct {
 	Category   CategoryID   `json:"category,omitempty"`
 	Purpose    PurposeID    `json:"purpose,omitempty"`
 	// Subtree says that the subtree hash differs, so that a consent given to the old document does not cover the new.
-	Subtree bool     `json:"subtree"`
-	Details []Detail `json:"details,omitempty"`
+	Subtree bool `json:"subtree"`
+	// Narrower says that the subtree hash differs, but that the new document provably asks for less, so that a consent
+	// given to the old one goes on under the new one's narrower rules.
+	Narrower bool     `json:"narrower,omitempty"`
+	Details  []Detail `json:"details,omitempty"`
 }
 
 // Detail is one value that differs.
@@ -55,6 +58,8 @@ func (c Change) String() string {
 	fmt.Fprintf(&b, "%s: %s", c.Subject(), c.Kind)
 	switch {
 	case c.Category == "":
+	case c.Narrower:
+		b.WriteString(" (narrower: a consent given before goes on, under the new rules)")
 	case c.Subtree && c.Kind == Changed:
 		b.WriteString(" (a consent given before does not cover this)")
 	case c.Kind == Changed:
@@ -101,7 +106,9 @@ func Diff(older, newer *Document) []Change {
 		c := Change{Kind: Added, Controller: e.Controller.ID, Category: e.Category.ID, Purpose: e.Purpose.ID, Subtree: true}
 		if before, err := older.Effective(e.Category.ID, e.Purpose.ID); err == nil {
 			c.Kind, c.Details = Changed, details(before.facts(), e.facts())
-			c.Subtree = before.SubtreeHash() != e.SubtreeHash()
+			if c.Subtree = before.SubtreeHash() != e.SubtreeHash(); c.Subtree {
+				c.Narrower, _ = Narrower(before, e)
+			}
 		}
 		if c.Kind == Added || c.Subtree {
 			out = append(out, c)

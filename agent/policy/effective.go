@@ -371,6 +371,9 @@ func (f facts) field(key string, fd Field) {
 func (f facts) minimiser(m Minimiser) {
 	f.put("minimiser.name", string(m.Name))
 	f.put("minimiser.mode", m.Mode)
+	if m.FoldEmail {
+		f.put("minimiser.fold-email", "true")
+	}
 	if m.Window > 0 {
 		f.put("minimiser.window", FormatDuration(m.Window))
 	}
