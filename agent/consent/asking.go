@@ -95,7 +95,8 @@ func (r *Register) Show(t policy.Tuple, lang policy.Lang, who Actor) (policy.Not
 	}
 	now, _ := r.now()
 	rec := r.record(t, EventRequested, who, now)
-	rec.Subtree, rec.Notice = eff.SubtreeHash(), shown
+	rec.Notice, rec.Terms = shown, eff.Terms().Encode()
+	rec.Subtree = wire.HashOf(rec.Terms)
 	if err := r.put(t.Controller, now, &change{records: []*Record{rec}}); err != nil {
 		return policy.Notice{}, fmt.Errorf("show notice: %w", err)
 	}
@@ -150,7 +151,8 @@ func (r *Register) grantLocked(t policy.Tuple, lang policy.Lang, notice wire.Has
 	defer clear(identity)
 	defer clear(data)
 	rec := r.record(t, EventGiven, who, now)
-	rec.Consent, rec.Subtree, rec.Notice = fresh, eff.SubtreeHash(), p.shown
+	rec.Consent, rec.Notice, rec.Terms = fresh, p.shown, eff.Terms().Encode()
+	rec.Subtree = wire.HashOf(rec.Terms)
 	rec.Expiry = now + max(int64(eff.Purpose.Expiry/time.Second), 1)
 	rec.Message, err = wire.Sign(ed25519.NewKeyFromSeed(identity), wire.Consent{
 		Consent: fresh, Controller: string(t.Controller), Category: string(t.Category), Purpose: string(t.Purpose),

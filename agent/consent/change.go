@@ -38,6 +38,27 @@ func (r *Register) record(t policy.Tuple, e Event, who Actor, now int64) *Record
 	}
 }
 
+// refer makes a record that shows no notice itself say which notice and which terms it is about, so that it can be
+// understood on its own: those of the consent that it ends, or of the question that it answers.
+func (r *Register) refer(rec *Record) {
+	if rec.Notice != (Notice{}) || rec.Event == EventRequested || rec.Event == EventAcknowledged {
+		return
+	}
+	if g := r.grants[rec.Consent]; g != nil {
+		rec.Subtree, rec.Notice = g.subtree, Notice{Lang: g.notice.Lang, SHA256: g.notice.SHA256}
+		return
+	}
+	if !rec.Consent.IsZero() {
+		return
+	}
+	if t := r.tuples[rec.Tuple()]; t != nil && t.asked {
+		rec.Subtree, rec.Notice = t.terms, Notice{Lang: t.shown.Lang, SHA256: t.shown.SHA256}
+	} else if eff, err := r.doc.Effective(rec.Category, rec.Purpose); err == nil && eff.Controller.ID == rec.Controller {
+		rec.Terms = eff.Terms().Encode() // refused without having been asked
+		rec.Subtree = wire.HashOf(rec.Terms)
+	}
+}
+
 // put makes a change durable and lets it take effect in memory: one update of the ring, which is the commit
 // point, then the ledger's file. When only the file cannot be written, the change stands and its records wait in the ring.
 // An error for which durable.Replaced holds comes with a change that is in force. The caller holds commit.
@@ -86,6 +107,7 @@ func (r *Register) put(controller policy.ControllerID, now int64, c *change) err
 		fresh.public = ed25519.NewKeyFromSeed(ls.Seed).Public().(ed25519.PublicKey)
 		for i, rec := range c.records {
 			rec.Seq, rec.Counter = size+uint64(i), s.Counter+1
+			r.refer(rec)
 			key := keyring.NewKey()
 			frame, leaf, err := sealFrame(controller, fresh.generation, rec, key)
 			if err != nil {

@@ -45,10 +45,10 @@ const (
 
 // Actor is who asked for a change, as the record will say.
 type Actor struct {
-	UID     int    `cbor:"1,keyasint" json:"uid"`
-	Channel string `cbor:"2,keyasint" json:"channel"` // "cli", "page", "app:NAME", "agent"
+	UID     int    `json:"uid"`
+	Channel string `json:"channel"` // "cli", "page", "app:NAME", "agent"
 	// Person says that the person answered, which only the channels "cli" and "page" can say.
-	Person bool `cbor:"3,keyasint" json:"person"`
+	Person bool `json:"person"`
 }
 
 // person returns ErrNotPerson unless a person acts through a channel of ours.

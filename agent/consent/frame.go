@@ -27,15 +27,15 @@ import (
 // len (little endian) counts the bytes after crc. crc is CRC-32C over the len field and the bytes after crc: it tells
 // a torn tail from a whole frame, no more. sealed is AES-256-GCM under the record's own key of
 //
-//	salt (32) || record (deterministic CBOR)
+//	seed (32) || length (u32) || statement || what is withheld
 //
-// with "scruple-ledger/1", controller, generation, record number and leaf hash as associated data, so that a frame
-// opens only in its own place. leaf hash = SHA-256(salt || record). Once the record's key is destroyed in
+// (two halves of a record in deterministic CBOR, see Statement) with "scruple-ledger/1", controller, generation, record number and leaf hash as associated data, so that a frame
+// opens only in its own place. leaf hash = SHA-256(salt || statement), the salt being derived from the seed. Once the record's key is destroyed in
 // the key ring, the body is erased, while the leaf, the tree over it and old proofs stay.
 
 const (
 	frameHead    = 8
-	frameMinimum = 32 + 12 + 16 + 32 // leaf, nonce, tag, salt
+	frameMinimum = 32 + 12 + 16 + 36 // leaf, nonce, tag, seed, length
 	maxFrame     = frameMinimum + maxRecord
 	frameVersion = "scruple-ledger/1"
 )
@@ -64,7 +64,8 @@ func frameAEAD(key []byte) (cipher.AEAD, error) {
 
 // sealFrame returns the frame of a record and its leaf.
 func sealFrame(controller policy.ControllerID, generation uint64, r *Record, key []byte) ([]byte, wire.Hash, error) {
-	body, err := EncodeRecord(r)
+	s := newSeed()
+	statement, rest, err := encodeRecord(r, s.blind())
 	if err != nil {
 		return nil, wire.Hash{}, err
 	}
@@ -72,10 +73,9 @@ func sealFrame(controller policy.ControllerID, generation uint64, r *Record, key
 	if err != nil {
 		return nil, wire.Hash{}, err
 	}
-	s := newSalt()
-	leaf := leafOf(s, body)
-	plain := append(s[:], body...)
-	frame := make([]byte, frameHead, frameHead+frameMinimum+len(body))
+	leaf := Leaf(s.salt(), statement)
+	plain := joinHalves(s, statement, rest)
+	frame := make([]byte, frameHead, frameHead+32+12+16+len(plain))
 	frame = append(frame, leaf[:]...)
 	frame = aead.Seal(frame, nil, plain, frameAD(controller, generation, r.Seq, leaf))
 	binary.LittleEndian.PutUint32(frame, uint32(len(frame)-frameHead))
@@ -122,26 +122,38 @@ func leafIn(frame []byte) wire.Hash { return wire.Hash(frame[frameHead : frameHe
 
 // openFrame returns the record in a whole frame; wire.ErrMalformed when it is not that record of that ledger.
 func openFrame(frame []byte, controller policy.ControllerID, generation, seq uint64, key []byte) (*Record, error) {
+	r, _, _, err := openHalves(frame, controller, generation, seq, key)
+	return r, err
+}
+
+// openHalves is openFrame with what a receipt shows: the statement's bytes and the salt.
+func openHalves(frame []byte, controller policy.ControllerID, generation, seq uint64, key []byte) (r *Record, statement []byte, salt wire.Hash, err error) {
+	bad := func(what string) (*Record, []byte, wire.Hash, error) {
+		return nil, nil, wire.Hash{}, fmt.Errorf("record %d: %w: %s", seq, wire.ErrMalformed, what)
+	}
 	aead, err := frameAEAD(key)
 	if err != nil {
-		return nil, err
+		return nil, nil, salt, err
 	}
 	leaf := leafIn(frame)
 	plain, err := aead.Open(nil, nil, frame[frameHead+32:], frameAD(controller, generation, seq, leaf))
 	if err != nil {
-		return nil, fmt.Errorf("record %d: %w: seal", seq, wire.ErrMalformed)
+		return bad("seal")
 	}
-	if leafOf(salt(plain[:32]), plain[32:]) != leaf {
-		return nil, fmt.Errorf("record %d: %w: leaf", seq, wire.ErrMalformed)
-	}
-	r, err := DecodeRecord(plain[32:])
+	s, statement, rest, err := splitHalves(plain)
 	if err != nil {
-		return nil, err
+		return nil, nil, salt, err
+	}
+	if Leaf(s.salt(), statement) != leaf {
+		return bad("leaf")
+	}
+	if r, err = decodeRecord(statement, rest, s.blind()); err != nil {
+		return nil, nil, salt, err
 	}
 	if r.Seq != seq || r.Controller != controller {
-		return nil, fmt.Errorf("record %d: %w: place", seq, wire.ErrMalformed)
+		return bad("place")
 	}
-	return r, nil
+	return r, statement, s.salt(), nil
 }
 
 // scanFrames calls each with every whole frame of r and the place of its end, counted from the first frame. It stops at the

@@ -17,6 +17,7 @@ type tuple struct {
 	since   int64
 	consent wire.UUID // while given
 	shown   Notice    // shown and not yet answered
+	terms   wire.Hash // of what the open question is about
 	asked   bool
 	noAt    int64 // of the last refusal or withdrawal, 0: none
 }
@@ -85,6 +86,7 @@ func (r *Register) apply(rec *Record) {
 		if rec.Notice != (Notice{}) {
 			t.shown = rec.Notice
 		}
+		t.terms = rec.Subtree
 	case EventDeferred:
 		if t.status != Given {
 			status(Deferred)

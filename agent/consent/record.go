@@ -1,8 +1,6 @@
 package consent
 
 import (
-	"crypto/rand"
-	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 
@@ -26,75 +24,58 @@ const (
 	EventAcknowledged Event = "acknowledged"
 )
 
-// Notice is the text a person was shown.
+// Notice is the text a person was shown. In a record that refers to a notice shown earlier, Text is empty.
 type Notice struct {
-	Lang   policy.Lang `cbor:"1,keyasint" json:"lang"`
-	Text   string      `cbor:"2,keyasint" json:"text"`
-	SHA256 wire.Hash   `cbor:"3,keyasint" json:"sha256"`
+	Lang   policy.Lang `json:"lang"`
+	Text   string      `json:"text,omitempty"`
+	SHA256 wire.Hash   `json:"sha256"`
 }
 
-// Record is one line of a ledger.
+// Record is one line of a ledger. Its leaf covers it as a Statement, in which what would link one record to another is
+// only a commitment.
 type Record struct {
-	Version       uint                `cbor:"1,keyasint" json:"version"` // RecordVersion
-	Seq           uint64              `cbor:"2,keyasint" json:"seq"`     // from 0
-	Event         Event               `cbor:"3,keyasint" json:"event"`
-	Time          int64               `cbor:"4,keyasint" json:"time"`             // unix seconds
-	Consent       wire.UUID           `cbor:"5,keyasint" json:"consent,omitzero"` // none while there is none
-	Subject       policy.Subject      `cbor:"6,keyasint" json:"subject"`
-	Controller    policy.ControllerID `cbor:"7,keyasint" json:"controller"`
-	Category      policy.CategoryID   `cbor:"8,keyasint" json:"category"`
-	Purpose       policy.PurposeID    `cbor:"9,keyasint" json:"purpose"`
-	Expiry        int64               `cbor:"10,keyasint" json:"expiry,omitempty"` // given: unix seconds
-	PolicyID      string              `cbor:"11,keyasint" json:"policy"`
-	PolicyVersion uint                `cbor:"12,keyasint" json:"policy_version"`
-	Subtree       wire.Hash           `cbor:"13,keyasint" json:"subtree,omitzero"` // given, requested
-	Notice        Notice              `cbor:"14,keyasint" json:"notice,omitzero"`  // given, requested: what was shown
-	Actor         Actor               `cbor:"15,keyasint" json:"actor"`
-	Clear         bool                `cbor:"16,keyasint" json:"clear,omitempty"`     // withdrawn: with erasure at the controller
-	Message       []byte              `cbor:"17,keyasint" json:"message,omitempty"`   // to the controller, signed
-	RefersTo      uint64              `cbor:"18,keyasint" json:"refers_to,omitempty"` // acknowledged: whose message was answered
-	Receipt       []byte              `cbor:"19,keyasint" json:"receipt,omitempty"`   // acknowledged: the controller's signed note
+	Version       uint                `json:"version"` // RecordVersion
+	Seq           uint64              `json:"seq"`     // from 0
+	Event         Event               `json:"event"`
+	Time          int64               `json:"time"`             // unix seconds
+	Consent       wire.UUID           `json:"consent,omitzero"` // none while there is none
+	Subject       policy.Subject      `json:"subject"`
+	Controller    policy.ControllerID `json:"controller"`
+	Category      policy.CategoryID   `json:"category"`
+	Purpose       policy.PurposeID    `json:"purpose"`
+	Expiry        int64               `json:"expiry,omitempty"` // given: unix seconds
+	PolicyID      string              `json:"policy"`
+	PolicyVersion uint                `json:"policy_version"`
+	Subtree       wire.Hash           `json:"subtree,omitzero"` // of the terms that the record is about
+	Notice        Notice              `json:"notice,omitzero"`  // given, requested: what was shown; later ones refer to it
+	Actor         Actor               `json:"actor"`
+	Clear         bool                `json:"clear,omitempty"`     // withdrawn: with erasure at the controller
+	Message       []byte              `json:"message,omitempty"`   // to the controller, signed
+	RefersTo      uint64              `json:"refers_to,omitempty"` // acknowledged: whose message was answered
+	Receipt       []byte              `json:"receipt,omitempty"`   // acknowledged: the controller's signed note
 	// Counter is the key ring's counter with which the record was committed: a ring that was put back to an older state is
 	// behind its records.
-	Counter uint64 `cbor:"20,keyasint" json:"counter"`
+	Counter uint64 `json:"counter"`
+	// Terms are the encoded policy.Terms that Subtree is the hash of, beside every notice that was shown.
+	Terms []byte `json:"-"`
 	// Erased says that the body of this record has been erased: only Seq is known.
-	Erased bool `cbor:"-" json:"erased,omitempty"`
+	Erased bool `json:"erased,omitempty"`
 }
 
-// RecordVersion is the version of Record's schema.
-const RecordVersion = 1
+// RecordVersion is the version of Record's schema. Version 1 had the ids in the open and was never released.
+const RecordVersion = 2
 
-// Bounds of one record, in bytes: a notice of the largest category in Chinese is below 16 KiB, a message or a
-// receipt below 2 KiB.
+// Bounds of one record, in bytes: a notice of the largest category in Chinese is below 16 KiB, its terms are below
+// 20 KiB, a message or a receipt below 2 KiB.
 const (
 	maxNotice  = 64 << 10
 	maxMessage = 16 << 10
-	maxRecord  = maxNotice + 2*maxMessage + 4096
+	maxRecord  = maxNotice + policy.MaxTerms + 2*maxMessage + 4096
 )
 
 // Tuple returns the tuple the record is about.
 func (r *Record) Tuple() policy.Tuple {
 	return policy.Tuple{Subject: r.Subject, Controller: r.Controller, Category: r.Category, Purpose: r.Purpose}
-}
-
-// EncodeRecord returns the deterministic encoding that the leaf hash covers.
-func EncodeRecord(r *Record) ([]byte, error) {
-	if err := r.check(); err != nil {
-		return nil, err
-	}
-	return wire.Marshal(r)
-}
-
-// DecodeRecord reads what EncodeRecord wrote. It returns wire.ErrMalformed for anything else.
-func DecodeRecord(b []byte) (*Record, error) {
-	if len(b) > maxRecord {
-		return nil, fmt.Errorf("record: %w: too long", wire.ErrMalformed)
-	}
-	r := &Record{}
-	if err := wire.Unmarshal(b, r); err != nil {
-		return nil, fmt.Errorf("record: %w", err)
-	}
-	return r, r.check()
 }
 
 // check reports the first thing that does not fit together.
@@ -112,21 +93,28 @@ func (r *Record) check() error {
 		return bad("tuple")
 	case r.Actor.known() != nil:
 		return bad("actor")
+	case len(r.Terms) > policy.MaxTerms || len(r.Terms) > 0 && wire.HashOf(r.Terms) != r.Subtree:
+		return bad("terms")
 	case len(r.Notice.Text) > maxNotice || len(r.Message) > maxMessage || len(r.Receipt) > maxMessage:
 		return bad("length")
-	case hasNotice && (r.Notice.Lang == "" || r.Notice.SHA256 != wire.HashOf([]byte(r.Notice.Text))):
+	case hasNotice && (r.Notice.Lang == "" || len(r.Notice.Lang) > 64 || r.Notice.SHA256.IsZero()),
+		r.Notice.Text != "" && r.Notice.SHA256 != wire.HashOf([]byte(r.Notice.Text)):
 		return bad("notice")
 	case !r.Consent.IsZero() && !validUUID(r.Consent):
 		return bad("consent")
 	}
 	consent, message, answer := false, false, false
 	switch r.Event {
-	case EventRequested, EventDeferred, EventRefused:
+	case EventRequested:
+		if !r.Consent.IsZero() || hasNotice && r.Notice.Text == "" {
+			return bad("requested")
+		}
+	case EventDeferred, EventRefused:
 		if !r.Consent.IsZero() {
 			return bad("consent")
 		}
 	case EventGiven:
-		if !hasNotice || r.Subtree.IsZero() || r.Expiry <= r.Time || r.Actor.person() != nil || len(r.Message) == 0 {
+		if r.Notice.Text == "" || r.Subtree.IsZero() || r.Expiry <= r.Time || r.Actor.person() != nil || len(r.Message) == 0 {
 			return bad("given")
 		}
 		consent, message = true, true
@@ -158,6 +146,8 @@ func (r *Record) check() error {
 		return bad("clear")
 	case r.Expiry != 0 && r.Event != EventGiven:
 		return bad("expiry")
+	case r.Notice.Text != "" && r.Event != EventGiven && r.Event != EventRequested:
+		return bad("notice")
 	}
 	return nil
 }
@@ -174,20 +164,4 @@ func (r *Record) MarshalJSON() ([]byte, error) {
 	}
 	type plain Record
 	return json.Marshal((*plain)(r))
-}
-
-// salt makes a leaf say nothing about a record whose body is erased.
-type salt [32]byte
-
-func newSalt() (s salt) {
-	rand.Read(s[:])
-	return s
-}
-
-// leafOf returns the data of the Merkle tree's leaf: SHA-256(salt || record).
-func leafOf(s salt, record []byte) wire.Hash {
-	h := sha256.New()
-	h.Write(s[:])
-	h.Write(record)
-	return wire.Hash(h.Sum(nil))
 }

@@ -298,10 +298,10 @@ func TestRecordSaysWhatWasShown(t *testing.T) {
 	eff, err := b.doc.Effective(tu.Category, tu.Purpose)
 	b.ok(err)
 	want := consent.Record{
-		Version: 1, Seq: 1, Event: consent.EventGiven, Time: b.clock.Now().Unix(), Consent: id, Subject: tu.Subject, Controller: tu.Controller,
+		Version: 2, Seq: 1, Event: consent.EventGiven, Time: b.clock.Now().Unix(), Consent: id, Subject: tu.Subject, Controller: tu.Controller,
 		Category: tu.Category, Purpose: tu.Purpose, Expiry: b.clock.Now().Add(365 * 24 * time.Hour).Unix(), PolicyID: "example", PolicyVersion: 1,
 		Subtree: eff.SubtreeHash(), Notice: consent.Notice{Lang: n.Lang, Text: n.Text, SHA256: n.SHA256}, Actor: person,
-		Message: rec.Message, Counter: 2,
+		Message: rec.Message, Counter: 2, Terms: eff.Terms().Encode(),
 	}
 	if fmt.Sprintf("%+v", *rec) != fmt.Sprintf("%+v", want) {
 		t.Errorf("got\n%+v\nwant\n%+v", *rec, want)
