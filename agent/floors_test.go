@@ -19,12 +19,12 @@ const module = "github.com/scruple-agent/scruple/"
 // above, so data can only go one way: source, minimise, spool, uploader. Changing it is a conversation.
 var floors = [][]string{
 	{
-		"agent/policy", "agent/durable/internal/fault", "agent/control", "uploader/wire", "hasher/internal/lanes",
-		"hasher/canonical", "sensors", "configs", "agent/internal/testrun",
+		"agent/policy", "agent/ledger", "agent/durable/internal/fault", "agent/control", "uploader/wire", "hasher/internal/lanes",
+		"hasher/canonical", "sensors", "configs", "agent/conformance",
 	},
 	{
 		"agent/durable", "agent/settings", "sensors/internal/iio", "sensors/contacts/vcard", "sensors/contacts/booktest",
-		"hasher/internal/contest",
+		"hasher/internal/contest", "agent/internal/testrun",
 	},
 	{"agent/durable/durabletest", "agent/keyring", "hasher"},
 	{"agent/consent", "uploader/receiver"},
