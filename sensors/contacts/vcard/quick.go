@@ -6,262 +6,159 @@ import (
 	"math/bits"
 )
 
-// The names of interest as the low bytes of a word.
+// Eight bytes at once: each constant repeats one byte.
 const (
-	nameTEL   = 'T' | 'E'<<8 | 'L'<<16
-	nameEND   = 'E' | 'N'<<8 | 'D'<<16
-	nameEMAIL = 'E' | 'M'<<8 | 'A'<<16 | 'I'<<24 | 'L'<<32
-	nameAGENT = 'A' | 'G'<<8 | 'E'<<16 | 'N'<<24 | 'T'<<32
-	nameBEGIN = 'B' | 'E'<<8 | 'G'<<16 | 'I'<<24 | 'N'<<32
+	ones  = 0x0101010101010101
+	highs = 0x80 * ones
+	cases = 0xdf * ones // clears the bit that makes a letter lower case
 )
 
-// window is the state of quick between two calls: 64 bytes and what is left to
-// look at in them.
-type window struct {
-	masks
-	base   int    // where the 64 bytes begin
-	start  int    // where the line begins that base is in
-	line   int    // its number
-	events uint64 // the places to look at
-	resume int    // the position for which this state holds
+// below marks in its high bits the bytes of x that are less than n, at most
+// 0x80. The lowest mark is exact; those above it may be wrong.
+func below(x, n uint64) uint64 { return (x - n*ones) &^ x & highs }
+
+// special marks control bytes, backslashes and bytes from 0x80 on among the
+// bytes of x. The lowest mark is exact.
+func special(x uint64) uint64 { return below(x, ' ') | below(x^'\\'*ones, 1) | x&highs }
+
+// gather puts the high bits of the bytes of x, which are all that is set, into
+// the lowest byte.
+func gather(x uint64) uint64 { return x >> 7 * 0x0102040810204080 >> 56 }
+
+// name is a name of interest as the low bytes of a word.
+type name struct {
+	key, mask uint64
+	len       int
+	word      word
 }
 
-// quick passes over all lines that do not matter without looking at them. Of 64
-// bytes at once it finds the places that may matter: where TEL, EMAIL or a line
-// that frames a card may begin, behind a line break or the dot of a group; and
-// the ends of lines that go on, by a fold or what may be a soft break, or that
-// end in a CR alone.
-//
-// It stops at the first value and at the first line that is not as simple as
-// nearly all are, which step then looks at. So quick may refuse whatever it
-// likes, but what it passes it must understand as step does.
-func (r *Reader) quick() bool {
-	b := r.buf[:r.end]
-	if r.card.pending || r.pos+65 > len(b) || blank(b[r.pos]) {
-		return false
-	}
-	w := &r.win
-	var carry edges
-	if w.resume != r.pos {
-		w.base, w.start, w.line = r.pos, r.pos, r.line
-		w.find(b[w.base:])
-		carry.begin = 1
-		w.events = w.look(carry, b[w.base+64])
-	}
-	for {
-		for w.events != 0 {
-			i := bits.TrailingZeros64(w.events)
-			bit := uint64(1) << i
-			w.events &^= bit
-			at := w.base + i
-			start, line := w.start, w.line
-			if n := w.starts(i); n > 0 {
-				start, line = w.base+n, w.line+bits.OnesCount64(w.lf&(bit-1))
-			}
-			if (w.lf|w.cr)&bit != 0 {
-				return r.refuse(start, line)
-			}
-			done, found := r.event(b, at, start, line)
-			if done {
-				return found
-			}
-		}
-		// On to the next 64 bytes.
-		carry = edges{begin: (w.lf | w.dot) >> 63, soft: w.soft >> 63, soft2: w.soft >> 62, cr: w.cr >> 63}
-		if w.lf != 0 {
-			w.line += bits.OnesCount64(w.lf)
-			w.start = w.base + 64 - bits.LeadingZeros64(w.lf)
-		}
-		if w.base += 64; w.base+65 > len(b) {
-			return r.refuse(w.start, w.line)
-		}
-		w.find(b[w.base:])
-		w.events = w.look(carry, b[w.base+64])
-	}
+// names holds each name where the lowest bits of its first two letters, added
+// without carry, say; the other places match nothing.
+var names = [8]name{
+	0: {'E' | 'M'<<8 | 'A'<<16 | 'I'<<24 | 'L'<<32, 1<<40 - 1, 5, wEmail},
+	1: {'T' | 'E'<<8 | 'L'<<16, 1<<24 - 1, 3, wTel},
+	2: {key: 1},
+	3: {'E' | 'N'<<8 | 'D'<<16, 1<<24 - 1, 3, wEnd},
+	4: {key: 1},
+	5: {key: 1},
+	6: {'A' | 'G'<<8 | 'E'<<16 | 'N'<<24 | 'T'<<32, 1<<40 - 1, 5, wAgent},
+	7: {'B' | 'E'<<8 | 'G'<<16 | 'I'<<24 | 'N'<<32, 1<<40 - 1, 5, wBegin},
 }
 
-// edges is what the bytes before the window say about its first ones.
-type edges struct {
-	begin uint64 // a name may begin with the first byte
-	soft  uint64 // the byte before is of that class
-	soft2 uint64 // and, in its second bit, the byte before that in its first
-	cr    uint64
+// named returns the name of interest that the bytes of first begin with, in any
+// case, nil if there is none.
+func named(first uint64) *name {
+	e := &names[(first^first>>8)&7]
+	if first&cases&e.mask != e.key {
+		return nil
+	}
+	return e
 }
-
-// look returns the places to look at; next is the byte behind the window.
-func (m *masks) look(e edges, next byte) uint64 {
-	var nextLF, nextSoft uint64
-	switch next {
-	case '\n':
-		nextLF = 1 << 63
-	case ' ', '\t':
-		nextSoft = 1 << 63
-	}
-	begins := m.letter & ((m.lf|m.dot)<<1 | e.begin)
-	folds := m.lf & (m.soft>>1 | nextSoft)
-	softs := m.lf & (m.soft<<1 | e.soft | (m.cr<<1|e.cr)&(m.soft<<2|e.soft2))
-	alone := m.cr &^ (m.lf>>1 | nextLF)
-	return begins | folds | softs | alone
-}
-
-// refuse leaves the line at start to step.
-func (r *Reader) refuse(start, line int) bool {
-	r.win.resume = -1
-	r.pos, r.line = start, line
-	return false
-}
-
-// event looks at b[at], where a name of interest may begin, in the line that
-// begins at start. done tells that quick ends, and found that it has a value.
-func (r *Reader) event(b []byte, at, start, line int) (done, found bool) {
-	if at+64 > len(b) {
-		return true, r.refuse(start, line)
-	}
-	first := binary.LittleEndian.Uint64(b[at:])
-	switch uint16(first) | 0x2020 {
-	case 't' | 'e'<<8, 'e' | 'm'<<8, 'b' | 'e'<<8, 'e' | 'n'<<8, 'a' | 'g'<<8:
-	default:
-		if b[at] == 0xef && at == start { // perhaps a byte order mark
-			return true, r.refuse(start, line)
-		}
-		return false, false
-	}
-	for _, c := range b[start:at] {
-		if nameByte[c] == 0 && c != '.' {
-			return false, false // a dot, but not of a group
-		}
-	}
-	n, w := 3, wTel
-	switch first & cases & (1<<40 - 1) {
-	case nameEMAIL:
-		n, w = 5, wEmail
-	case nameBEGIN:
-		n, w = 5, wBegin
-	case nameAGENT:
-		return true, r.refuse(start, line)
-	default:
-		switch first & cases & (1<<24 - 1) {
-		case nameTEL:
-		case nameEND:
-			w = wEnd
-		default:
-			return false, false
-		}
-	}
-	if c := b[at+n]; nameByte[c] != 0 {
-		return false, false // a longer name
-	} else if c != ':' && c != ';' {
-		return true, r.refuse(start, line)
-	}
-	stop := at
-	if m := r.win.lf >> (at - r.win.base); m != 0 {
-		stop += bits.TrailingZeros64(m)
-	} else if k := bytes.IndexByte(b[at:], '\n'); k >= 0 {
-		stop += k
-	} else {
-		return true, r.refuse(start, line)
-	}
-	next := stop + 1
-	if next >= len(b) || blank(b[next]) {
-		return true, r.refuse(start, line)
-	}
-	if b[stop-1] == '\r' {
-		stop--
-	}
-	if w == wBegin || w == wEnd {
-		switch {
-		case stop-at-n != len(vcard) || string(b[at+n:stop]) != vcard || r.card.agents > 0 || r.card.open == (w == wBegin):
-			return true, r.refuse(start, line)
-		case w == wBegin:
-			r.stats.Cards++
-		}
-		r.card.open = w == wBegin
-		return false, false
-	}
-	if v := r.simple(b, at+n, stop); v != nil && r.card.open {
-		r.pos, r.line = next, line+1
-		r.win.keep(next)
-		r.hand(w, v, line)
-		return true, true
-	}
-	r.win.resume = -1
-	r.pos, r.line = start, line
-	if bytes.IndexByte(b[start:stop], '\r') >= 0 {
-		return true, false
-	}
-	return true, r.property(w, b[at+n:stop], b[start:stop], next, false)
-}
-
-// keep holds the window for a call that begins at next.
-func (w *window) keep(next int) {
-	if k := next - w.base; k < 64 {
-		w.events &= ^uint64(0) << k
-		w.resume = next
-	} else {
-		w.resume = -1
-	}
-}
-
-const vcard = ":VCARD" // as nearly everyone writes it
 
 // heads remembers what stood between a name and its colon, up to 24 bytes, where
 // the parameters turned out not to matter: a book uses the same few all over.
-type heads [64][3]uint64
+type heads [512][3]uint64
 
 // simple returns the value of the TEL or EMAIL property whose name ends at b[at]
-// and which ends at b[stop], if it can be handed out as it stands; nil if not.
-func (r *Reader) simple(b []byte, at, stop int) []byte {
-	if at+24 > len(b) {
-		return nil
+// and where the next line begins, if the value can be handed out as it stands
+// and the line ends with LF or CRLF and is not folded; nil if not.
+func (r *Reader) simple(b []byte, at int) (v []byte, next int) {
+	if at+32 > len(b) {
+		return nil, 0
 	}
-	var head [3]uint64
-	head[0] = binary.LittleEndian.Uint64(b[at:])
 	colon := 0
-	if byte(head[0]) != ':' {
-		head[1] = binary.LittleEndian.Uint64(b[at+8:])
-		head[2] = binary.LittleEndian.Uint64(b[at+16:])
-		set := gather(is(head[0], ':')) | gather(is(head[1], ':'))<<8 | gather(is(head[2], ':'))<<16
+	if x := binary.LittleEndian.Uint64(b[at:]); byte(x) != ':' {
+		y := binary.LittleEndian.Uint64(b[at+8:])
+		z := binary.LittleEndian.Uint64(b[at+16:])
+		set := gather(below(x^':'*ones, 1)) | gather(below(y^':'*ones, 1))<<8 | gather(below(z^':'*ones, 1))<<16
 		if set == 0 {
-			return nil
+			return nil, 0
 		}
 		colon = bits.TrailingZeros64(set)
-		if at+colon >= stop {
-			return nil
-		}
 		// Only what stands before the colon counts.
-		head[0] &= uint64(1)<<(8*colon) - 1
-		head[1] &= uint64(1)<<(8*max(colon-8, 0)) - 1
-		head[2] &= uint64(1)<<(8*max(colon-16, 0)) - 1
-		known := &r.plain[(head[0]*0x9e3779b97f4a7c15^head[1]*0xc2b2ae3d27d4eb4f^head[2]*0x165667b19e3779f9)>>58]
-		if *known != head {
-			c, p := parameters(b[at:stop])
-			if c != colon || p.qp || p.b64 || p.charset != nil || bytes.IndexByte(b[at:at+colon], '\r') >= 0 {
-				return nil
+		x &= uint64(1)<<(8*colon) - 1
+		y &= uint64(1)<<(8*max(colon-8, 0)) - 1
+		z &= uint64(1)<<(8*max(colon-16, 0)) - 1
+		known := &r.plain[(x*0x9e3779b97f4a7c15^y*0xc2b2ae3d27d4eb4f^z*0x165667b19e3779f9)>>55]
+		if known[0]^x|known[1]^y|known[2]^z != 0 {
+			if !plainHead(b[at : at+colon+1]) {
+				return nil, 0
 			}
-			*known = head
+			*known = [3]uint64{x, y, z}
 		}
 	}
-	v := b[at+colon+1 : stop]
-	n := len(v)
-	if n < 8 || v[0] <= ' ' || v[n-1] <= ' ' {
-		return nil
+	from := at + colon + 1
+	if from+40 > len(b) {
+		return nil, 0
 	}
-	if n > 32 {
-		if n > MaxLine/2 || marks(v) != 0 || bytes.IndexByte(v, '\r') >= 0 {
-			return nil
+	// The value ends at the first byte that is special; it must be the line's end.
+	set := gather(special(binary.LittleEndian.Uint64(b[from:]))) |
+		gather(special(binary.LittleEndian.Uint64(b[from+8:])))<<8 |
+		gather(special(binary.LittleEndian.Uint64(b[from+16:])))<<16 |
+		gather(special(binary.LittleEndian.Uint64(b[from+24:])))<<24
+	for set == 0 {
+		from += 32
+		if from+40 > len(b) || from-at > MaxLine/2 {
+			return nil, 0
 		}
-		return v
+		set = gather(special(binary.LittleEndian.Uint64(b[from:]))) |
+			gather(special(binary.LittleEndian.Uint64(b[from+8:])))<<8 |
+			gather(special(binary.LittleEndian.Uint64(b[from+16:])))<<16 |
+			gather(special(binary.LittleEndian.Uint64(b[from+24:])))<<24
 	}
-	// All bytes in four words, some of them twice.
-	w := binary.LittleEndian.Uint64(v)
-	x := binary.LittleEndian.Uint64(v[min(8, n-8):])
-	y := binary.LittleEndian.Uint64(v[min(16, n-8):])
-	z := binary.LittleEndian.Uint64(v[n-8:])
-	if (w|x|y|z|special(w)|special(x)|special(y)|special(z))&highs != 0 {
-		return nil
+	stop := from + bits.TrailingZeros64(set)
+	next = stop + 1
+	if b[stop] == '\r' {
+		next++
 	}
-	return v
+	from = at + colon + 1
+	if b[next-1] != '\n' || next == len(b) || blank(b[next]) || stop == from || b[from] == ' ' || b[stop-1] == ' ' {
+		return nil, 0
+	}
+	return b[from:stop], next
 }
 
-// special marks control bytes and backslashes among the bytes of x.
-func special(x uint64) uint64 { return below(x, ' ') | below(x^'\\'*ones, 1) }
+// plainHead tells whether parameters, with the colon behind them, say nothing
+// about the value.
+func plainHead(b []byte) bool {
+	colon, p := parameters(b)
+	return colon == len(b)-1 && !p.qp && !p.b64 && p.charset == nil &&
+		bytes.IndexByte(b, '"') < 0 && bytes.IndexByte(b, '\n') < 0 && bytes.IndexByte(b, '\r') < 0
+}
+
+// simpleFrame returns where the line behind BEGIN:VCARD or END:VCARD begins, if the
+// name ends at b[at] and the rest is as nearly everyone writes it; 0 if not.
+func simpleFrame(b []byte, at int) (next int) {
+	const (
+		vcard = ':' | 'V'<<8 | 'C'<<16 | 'A'<<24 | 'R'<<32 | 'D'<<40
+		crlf  = '\r'<<48 | '\n'<<56
+		lf    = '\n' << 48
+	)
+	if at+9 > len(b) {
+		return 0
+	}
+	x := binary.LittleEndian.Uint64(b[at:])
+	switch {
+	case x == vcard|crlf:
+		next = at + 8
+	case x<<8 == (vcard|lf)<<8 && byte(x) == ':':
+		next = at + 7
+	default:
+		return 0
+	}
+	if blank(b[next]) {
+		return 0
+	}
+	return next
+}
+
+// openOrClose takes a simple BEGIN or END in, and tells whether it was where it must be.
+func (r *Reader) openOrClose(w word) bool {
+	if r.card.agents > 0 || r.card.open == (w == wBegin) {
+		return false
+	}
+	if r.card.open = w == wBegin; r.card.open {
+		r.stats.Cards++
+	}
+	return true
+}

@@ -109,7 +109,7 @@ func (r *Reader) start() {
 	r.any = len(b) > 0
 	switch {
 	case wide32(b):
-		r.stats.skip(Skip{Line: 1, Reason: Charset})
+		r.stats.skip(Skip{Place{Line: 1}, Charset})
 		r.any, r.pos, r.err = false, r.end, io.EOF
 	case wide(b):
 		r.src = newUTF16(r.src, b, r.err)

@@ -38,7 +38,7 @@ func (r *Reader) Next() (Value, error) {
 
 // found is the value that was just left in text and val.
 func (r *Reader) found() Value {
-	return Value{Card: r.stats.Cards, Line: r.val.line, Kind: r.val.kind, Agent: r.card.agents > 0, text: r.get}
+	return Value{Place: Place{r.stats.Cards, r.val.line}, Kind: r.val.kind, Agent: r.card.agents > 0, text: r.get}
 }
 
 // step looks at the line at pos, whatever it is, and tells whether it left a
@@ -90,7 +90,7 @@ func (r *Reader) finish() error {
 }
 
 func (r *Reader) skip(line int, why Reason) {
-	r.stats.skip(Skip{Card: r.stats.Cards, Line: line, Reason: why})
+	r.stats.skip(Skip{Place{r.stats.Cards, line}, why})
 }
 
 // nameByte marks the bytes of a property's name and, as a second bit, those

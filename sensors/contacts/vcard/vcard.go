@@ -48,14 +48,17 @@ func (k Kind) String() string {
 	return "unknown"
 }
 
-// Value is one TEL or EMAIL value and where it stands. It redacts itself when
-// printed, logged or encoded, also as an unexported field of another struct;
-// Bytes is the one way to the text.
-type Value struct {
-	sensors.Raw
+// Place is where something stands in the input.
+type Place struct {
+	Card int // number of the card, from 1; 0 before the first
+	Line int // number of the physical line, from 1
+}
 
-	Card  int  // number of the card in the input, from 1
-	Line  int  // number of the physical line on which the property begins, from 1
+// Value is one TEL or EMAIL value and where its property begins. It redacts
+// itself when printed, logged or encoded, also as an unexported field of another
+// struct; Bytes is the one way to the text.
+type Value struct { // four fields, so that the compiler keeps it in registers
+	Place
 	Kind  Kind // Tel or Email
 	Agent bool // it stands in a card nested as AGENT in the card of that number
 
@@ -75,6 +78,21 @@ func (v Value) Bytes() []byte {
 	}
 	return v.text()
 }
+
+// String implements fmt.Stringer.
+func (Value) String() string { return sensors.Redacted }
+
+// GoString implements fmt.GoStringer.
+func (Value) GoString() string { return sensors.Redacted }
+
+// Format implements fmt.Formatter, so that no verb reaches the fields.
+func (Value) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(sensors.Redacted)) }
+
+// MarshalJSON implements json.Marshaler.
+func (Value) MarshalJSON() ([]byte, error) { return sensors.Raw{}.MarshalJSON() }
+
+// MarshalText implements encoding.TextMarshaler.
+func (Value) MarshalText() ([]byte, error) { return []byte(sensors.Redacted), nil }
 
 // MarshalLogObject implements zapcore.ObjectMarshaler with the place only.
 func (v Value) MarshalLogObject(enc zapcore.ObjectEncoder) error {
@@ -122,8 +140,7 @@ func (r Reason) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 
 // Skip is one thing that was passed over and where.
 type Skip struct {
-	Card   int    // number of the card in the input, 0 before the first
-	Line   int    // number of the physical line, from 1
+	Place
 	Reason Reason // why
 }
 
