@@ -283,7 +283,7 @@ func (c *collection) note(source *contacts.Source, pass *minimise.Contacts) {
 func (c *collection) follow(ctx context.Context, s *consent.Session) {
 	permit := s.Permit()
 	err := func() error {
-		source, err := location.Open(ctx, permit, c.agent.sources.gpsd)
+		source, err := location.Open(ctx, permit, location.Sources{GPSD: c.agent.sources.gpsd})
 		if err != nil {
 			return err
 		}

@@ -2,16 +2,13 @@ package location_test
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
-	"os"
-	"os/exec"
+	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -59,7 +56,7 @@ const hello = `{"class":"VERSION","release":"3.22","proto_major":3}` + "\n" + `{
 func TestRead(t *testing.T) {
 	p := consenttest.Permit(t, consenttest.Document(t), "location", "nearby")
 	addr := gpsd(t, hello+tpv(1, 39.9, 116.4)+tpv(1, 39.9, 116.4)+"not json\n"+tpv(2, 39.91, 116.41), stay)
-	s, err := location.Open(t.Context(), p, addr)
+	s, err := location.OpenEvery(t.Context(), p, location.Sources{GPSD: addr}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,38 +67,25 @@ func TestRead(t *testing.T) {
 			t.Errorf("fix %d: wrong, %v", i, err)
 		}
 	}
+	if s.Name() != "gpsd" || s.Problem() != nil {
+		t.Errorf("%s: %v", s.Name(), s.Problem())
+	}
 }
 
 func TestZeroPermitConnectsNowhere(t *testing.T) {
-	if _, err := location.Open(t.Context(), consent.Permit{}, "127.0.0.1:1"); !errors.Is(err, consent.ErrNoPermit) {
+	if _, err := location.Open(t.Context(), consent.Permit{}, location.Sources{GPSD: "127.0.0.1:1"}); !errors.Is(err, consent.ErrNoPermit) {
 		t.Errorf("got %v, want ErrNoPermit", err)
 	}
 }
 
-// TestBadGPSD: a gpsd that is not there, goes away, or talks nonsense.
-func TestBadGPSD(t *testing.T) {
+func TestNothingThereIsAbsent(t *testing.T) {
 	p := consenttest.Permit(t, consenttest.Document(t), "location", "nearby")
-	if _, err := location.Open(t.Context(), p, "127.0.0.1:1"); !errors.Is(err, sensors.ErrAbsent) {
-		t.Errorf("nobody listens: got %v, want absent", err)
-	}
-	for name, tc := range map[string]struct {
-		lines string
-		end   func(net.Conn)
-		want  error
-	}{
-		"closes":       {hello, nil, sensors.ErrAbsent},
-		"nonsense":     {strings.Repeat("nonsense canary\n", 1000), stay, location.ErrProtocol},
-		"binary":       {strings.Repeat("\x00\xff\n", 1000), stay, location.ErrProtocol},
-		"endless line": {strings.Repeat("canary", 100_000), stay, location.ErrProtocol},
-		"off the map":  {strings.Repeat(tpv(1, 91, 181), 100), stay, location.ErrProtocol},
+	for _, from := range []location.Sources{
+		{}, {GPSD: "127.0.0.1:1"}, {Serial: filepath.Join(t.TempDir(), "ttyACM0")},
+		{GPSD: "127.0.0.1:1", Serial: filepath.Join(t.TempDir(), "ttyACM0")},
 	} {
-		s, err := location.Open(t.Context(), p, gpsd(t, tc.lines, tc.end))
-		if err == nil {
-			_, err = s.Read(t.Context())
-			s.Close()
-		}
-		if !errors.Is(err, tc.want) || strings.Contains(err.Error(), "canary") {
-			t.Errorf("%s: got %v, want %v", name, err, tc.want)
+		if _, err := location.Open(t.Context(), p, from); !errors.Is(err, sensors.ErrAbsent) {
+			t.Errorf("%v: got %v, want absent", from, err)
 		}
 	}
 }
@@ -122,7 +106,7 @@ func TestEndOfSessionEndsABlockedRead(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s, err := location.Open(t.Context(), session.Permit(), gpsd(t, hello, stay))
+		s, err := location.Open(t.Context(), session.Permit(), location.Sources{GPSD: gpsd(t, hello, stay)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -140,93 +124,34 @@ func TestEndOfSessionEndsABlockedRead(t *testing.T) {
 	}
 }
 
-// nmea is an invented receiver's output: a fix near 39.9 N, 116.4 E, moving a little, one second apart.
-func nmea() []byte {
-	var b bytes.Buffer
-	for i := range 30 {
-		for _, body := range []string{
-			fmt.Sprintf("GPGGA,1000%02d.00,3954.%04d,N,11623.0000,E,1,08,0.9,45.0,M,0.0,M,,", i, 2500+i),
-			"GPGSA,A,3,01,02,03,04,05,06,07,08,,,,,1.5,0.9,1.2",
-			fmt.Sprintf("GPRMC,1000%02d.00,A,3954.%04d,N,11623.0000,E,0.5,0.0,231126,,,A", i, 2500+i),
-		} {
-			sum := byte(0)
-			for _, c := range []byte(body) {
-				sum ^= c
-			}
-			fmt.Fprintf(&b, "$%s*%02X\r\n", body, sum)
+func TestParse(t *testing.T) {
+	for name, tc := range map[string]struct {
+		line string
+		want location.Kind
+	}{
+		"mode 0":            {`{"class":"TPV","mode":0,"time":"2026-11-23T10:00:00Z","lat":1,"lon":1}`, location.NoFix},
+		"mode 1":            {`{"class":"TPV","mode":1,"time":"2026-11-23T10:00:00Z"}`, location.NoFix},
+		"mode 2":            {`{"class":"TPV","mode":2,"time":"2026-11-23T10:00:00Z","lat":1,"lon":1}`, location.Position},
+		"mode 2, no time":   {`{"class":"TPV","mode":2,"lat":1,"lon":1}`, location.NoFix},
+		"mode 3":            {`{"class":"TPV","mode":3,"time":"2026-11-23T10:00:00.500Z","lat":-90,"lon":180,"epx":3,"epy":4}`, location.Position},
+		"mode 3, no place":  {`{"class":"TPV","mode":3,"time":"2026-11-23T10:00:00Z","lat":1}`, location.NoFix},
+		"simulated":         {`{"class":"TPV","mode":3,"status":8,"time":"2026-11-23T10:00:00Z","lat":1,"lon":1}`, location.NoFix},
+		"off the map":       {`{"class":"TPV","mode":3,"time":"2026-11-23T10:00:00Z","lat":90.1,"lon":1}`, location.Nonsense},
+		"infinite":          {`{"class":"TPV","mode":3,"time":"2026-11-23T10:00:00Z","lat":1e999,"lon":1}`, location.Nonsense},
+		"another class":     {`{"class":"SKY","hdop":1.2}`, location.NoFix},
+		"no class":          {`{"mode":3}`, location.Nonsense},
+		"a text for a mode": {`{"class":"TPV","mode":"3"}`, location.Nonsense},
+		"empty":             {``, location.Nonsense},
+		"half a line":       {`{"class":"TPV","mode":3,"ti`, location.Nonsense},
+		"an array":          {`[{"class":"TPV"}]`, location.Nonsense},
+	} {
+		if _, got := location.Parse([]byte(tc.line)); got != tc.want {
+			t.Errorf("%s: got kind %d, want %d", name, got, tc.want)
 		}
 	}
-	return b.Bytes()
-}
-
-// TestRealGPSD feeds a real gpsd over TCP and reads positions from it.
-func TestRealGPSD(t *testing.T) {
-	path, err := exec.LookPath("gpsd")
-	if err != nil {
-		if _, err = os.Stat("/usr/sbin/gpsd"); err != nil {
-			t.Skip("MISSING: gpsd (Debian package gpsd): location was not read from a real one")
-		}
-		path = "/usr/sbin/gpsd"
-	}
-	feed, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer feed.Close()
-	go func() {
-		c, err := feed.Accept()
-		if err != nil {
-			return
-		}
-		defer c.Close()
-		for _, line := range bytes.SplitAfter(nmea(), []byte("\n")) {
-			if _, err := c.Write(line); err != nil {
-				return
-			}
-			time.Sleep(10 * time.Millisecond)
-		}
-		stay(c)
-	}()
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, port, _ := net.SplitHostPort(free.Addr().String())
-	free.Close()
-	cmd := exec.Command(path, "-N", "-n", "-S", port, "tcp://"+feed.Addr().String())
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		_ = cmd.Wait()
-	}()
-	p := consenttest.Permit(t, consenttest.Document(t), "location", "nearby")
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	var s *location.Source
-	for s == nil {
-		if s, err = location.Open(ctx, p, "127.0.0.1:"+port); err != nil {
-			if ctx.Err() != nil {
-				t.Fatal("gpsd did not start to listen")
-			}
-			time.Sleep(50 * time.Millisecond)
-		}
-	}
-	defer s.Close()
-	var last time.Time
-	for i := range 5 {
-		fix, err := s.Read(ctx)
-		if err != nil {
-			t.Fatalf("fix %d: %v", i, err)
-		}
-		if fix.Lat < 39.90 || fix.Lat > 39.91 || fix.Lon < 116.38 || fix.Lon > 116.39 {
-			t.Errorf("fix %d is elsewhere", i)
-		}
-		if !fix.Time.After(last) {
-			t.Errorf("fix %d repeats an epoch", i)
-		}
-		last = fix.Time
+	fix, _ := location.Parse([]byte(`{"class":"TPV","mode":3,"time":"2026-11-23T10:00:00Z","lat":1,"lon":1,"epx":3,"epy":4}`))
+	if fix.Accuracy != 5 {
+		t.Errorf("accuracy %v of 3 east and 4 north", fix.Accuracy)
 	}
 }
 
