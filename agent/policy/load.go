@@ -31,23 +31,9 @@ type LoadOptions struct {
 // the YAML, as Sign makes it; bare YAML is accepted with Dev only. The errors are ErrUnsigned,
 // ErrSignature, ErrKey and Faults.
 func Load(file string, data []byte, o LoadOptions) (*Document, error) {
-	if len(data) > MaxDocument+64<<10 {
-		return nil, Faults{{File: file, Problem: fmt.Sprintf("larger than %d bytes", MaxDocument)}}
-	}
-	text, signed := noteText(data)
-	switch {
-	case !signed && !o.Dev:
-		return nil, fmt.Errorf("%s: %w", file, ErrUnsigned)
-	case signed && o.Key != "":
-		v, err := note.NewVerifier(o.Key)
-		if err != nil {
-			return nil, fmt.Errorf("pinned policy key: %w", ErrKey)
-		}
-		if err := verify(file, data, v); err != nil {
-			return nil, err
-		}
-	case !o.Dev:
-		return nil, fmt.Errorf("%s: no key is pinned: %w", file, ErrUnsigned)
+	text, _, err := open(file, data, o)
+	if err != nil {
+		return nil, err
 	}
 	return Parse(file, text)
 }
@@ -81,24 +67,41 @@ func verify(file string, data []byte, v note.Verifier) error {
 }
 
 // Sign returns the document as a signed note. It refuses what Parse refuses, so that nothing faulty gets a
-// signature. signerKey is the private note key; it appears in no error.
-func Sign(yaml []byte, signerKey string) ([]byte, error) {
+// signature. What is a note already gets one more signature, as the rotation of a policy key needs it: by the old key and
+// the new one. signerKey is the private note key; it appears in no error.
+func Sign(data []byte, signerKey string) ([]byte, error) {
+	text, _ := noteText(data)
+	if _, err := Parse("policy", text); err != nil {
+		if _, keyErr := note.NewSigner(signerKey); keyErr != nil {
+			err = ErrKey
+		}
+		return nil, fmt.Errorf("sign policy: %w", err)
+	}
+	return sign(data, signerKey)
+}
+
+func sign(data []byte, signerKey string) ([]byte, error) {
 	s, err := note.NewSigner(signerKey)
 	if err != nil {
 		return nil, fmt.Errorf("sign policy: %w", ErrKey)
 	}
-	if _, err := Parse("policy", yaml); err != nil {
-		return nil, fmt.Errorf("sign policy: %w", err)
+	text, isNote := noteText(data)
+	n := &note.Note{Text: string(text)}
+	if isNote {
+		_, err := note.Open(data, nil)
+		var unverified *note.UnverifiedNoteError
+		if errors.As(err, &unverified) {
+			n = unverified.Note
+		}
+	} else if !bytes.HasSuffix(text, []byte("\n")) {
+		n.Text += "\n"
 	}
-	if !bytes.HasSuffix(yaml, []byte("\n")) {
-		yaml = append(bytes.Clone(yaml), '\n')
-	}
-	out, err := note.Sign(&note.Note{Text: string(yaml)}, s)
+	out, err := note.Sign(n, s)
 	if err != nil {
-		return nil, errors.New("sign policy: the text holds control characters")
+		return nil, errNoNote
 	}
 	if _, ok := noteText(out); !ok {
-		return nil, errors.New("sign policy: the text holds control characters such as tabs")
+		return nil, errNoNote
 	}
 	return out, nil
 }

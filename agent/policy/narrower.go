@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -21,9 +22,15 @@ type Reason struct {
 // them; without a difference it is true. It proves each difference by itself and believes no text: a changed word
 // of a notice is a difference that it cannot prove narrower.
 func Narrower(older, newer Effective) (bool, []Reason) {
+	return newer.Terms().Within(older.Terms())
+}
+
+// Within is Narrower for terms, such as those that a consent record holds: whether t asks for nothing that older did not
+// already allow, with every difference. Terms that cannot be read as what they should be are not within any others.
+func (t Terms) Within(older Terms) (bool, []Reason) {
 	narrower, reasons := true, []Reason(nil)
-	for _, d := range details(older.facts(), newer.facts()) {
-		ok := narrows(d.Field, older, newer)
+	for _, d := range details(facts(older), facts(t)) {
+		ok := narrows(d.Field, older, t)
 		narrower = narrower && ok
 		reasons = append(reasons, Reason{d, ok})
 	}
@@ -31,11 +38,36 @@ func Narrower(older, newer Effective) (bool, []Reason) {
 }
 
 // SameContent reports whether a report made under either says the same: the same fields, made by the same minimiser
-// with the same parameters. Where newer is narrower as well, a report made under older may still leave under newer.
-func SameContent(older, newer Effective) bool {
-	return !slices.ContainsFunc(details(older.facts(), newer.facts()), func(d Detail) bool {
+// with the same parameters. Where t is also within older, a report made under older may still leave under t.
+func (t Terms) SameContent(older Terms) bool {
+	return !slices.ContainsFunc(details(facts(older), facts(t)), func(d Detail) bool {
 		return strings.HasPrefix(d.Field, "fields.") || strings.HasPrefix(d.Field, "minimiser.")
 	})
+}
+
+// Device returns how long data is kept on the device; zero where the terms do not say.
+func (t Terms) Device() Retention { return retentionOf(t["retention.device"]) }
+
+// Kept returns how long the controller keeps data; zero where the terms do not say.
+func (t Terms) Kept() Retention { return retentionOf(t["retention.controller"]) }
+
+// Expiry returns the longest life of a consent; zero where the terms do not say.
+func (t Terms) Expiry() time.Duration { return durationOf(t["expiry"]) }
+
+// retentionOf reads what Retention.String wrote.
+func retentionOf(s string) Retention {
+	if event, ok := strings.CutPrefix(s, "until "); ok {
+		return Retention{Until: Event(event)}
+	}
+	return Retention{For: durationOf(s)}
+}
+
+func durationOf(s string) time.Duration {
+	d, err := ParseDuration(s)
+	if err != nil || d < 0 {
+		return 0
+	}
+	return d
 }
 
 // decision says what follows from a difference in one declared value. Every field of the vocabulary has one; a test compares
@@ -44,38 +76,54 @@ type decision struct {
 	field string // as the types name it: "Purpose.Expiry"
 	// key of the canonical form; with a dot at its end, every key below it. Empty: it belongs to no consent, see why.
 	key string
-	// narrower is nil where no change can be proven narrower.
-	narrower func(o, n Effective) bool
+	// narrower judges the old and the new value, "" where there is none; nil where no change can be proven narrower.
+	narrower func(o, n string) bool
 	why      string
 }
 
-// onField returns a judge of one field of the category that both sides have.
-func onField(judge func(o, n Field) bool) func(name string, o, n Effective) bool {
-	return func(name string, o, n Effective) bool {
-		before, err := o.Field(name)
-		if err != nil {
-			return false // a field more
-		}
-		after, err := n.Field(name)
-		if err != nil {
-			return true // a field less
-		}
-		return judge != nil && judge(before, after)
+func shorter(o, n string) bool { return within(durationOf(o), durationOf(n)) }
+
+func longer(o, n string) bool { return within(durationOf(n), durationOf(o)) }
+
+// within reports whether n is less than o, and both are there.
+func within[N int | time.Duration](o, n N) bool { return n > 0 && n < o }
+
+// keptShorter compares two durations; an event can be earlier or later than any of them.
+func keptShorter(o, n string) bool { return within(retentionOf(o).For, retentionOf(n).For) }
+
+func number(s string) int {
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		return 0
 	}
+	return n
 }
 
-func shorter(o, n time.Duration) bool { return o > 0 && n > 0 && n < o }
+func less(o, n string) bool { return within(number(o), number(n)) }
+
+// lessLevel is less with 0 as a level like others.
+func lessLevel(o, n string) bool {
+	before, err := strconv.Atoi(o)
+	after, err2 := strconv.Atoi(n)
+	return err == nil && err2 == nil && after >= 0 && after < before
+}
 
 // coarser reports whether a step of n units is a multiple of a step of o: every value rounded by n can then be made of
 // one rounded by o. A step that is merely larger is something else: 15 and 10 together tell more than 10 alone.
-func coarser[N int | time.Duration](o, n N) bool { return o > 0 && n > o && n%o == 0 }
+func coarser(o, n string) bool { return multiple(number(o), number(n)) }
 
-func (r Retention) within(o Retention) bool {
-	return r.Until == "" && o.Until == "" && shorter(o.For, r.For)
+func coarserTime(o, n string) bool { return multiple(durationOf(o), durationOf(n)) }
+
+func multiple[N int | time.Duration](o, n N) bool { return o > 0 && n > o && n%o == 0 }
+
+// fewer reports whether every element of n is in o.
+func fewer(o, n string) bool {
+	had := strings.Split(o, "\n")
+	return n == "" || !slices.ContainsFunc(strings.Split(n, "\n"), func(s string) bool { return !slices.Contains(had, s) })
 }
 
-func subset(n, o []string) bool {
-	return !slices.ContainsFunc(n, func(s string) bool { return !slices.Contains(o, s) })
+func becomes(value string) func(o, n string) bool {
+	return func(_, n string) bool { return n == value }
 }
 
 var decisions = []decision{
@@ -95,10 +143,7 @@ var decisions = []decision{
 	{"Category.Subject", "category.subject", nil, "somebody else's data"},
 	{"Category.Origin", "category.origin", nil, "another source"},
 	{"Category.Source", "category.source", nil, "another source"},
-	{
-		"Category.Residency", "category.residency",
-		func(o, n Effective) bool { return o.Category.Residency == "" }, "a region that was not promised before",
-	},
+	{"Category.Residency", "category.residency", func(o, _ string) bool { return o == "" }, "a region that was not promised before"},
 	{"Category.Fields", "", nil, "field by field, see Field"},
 	{"Category.Purposes", "", nil, "each is compared by itself"},
 
@@ -111,141 +156,99 @@ var decisions = []decision{
 	{"Feature.ID", "purpose.feature", nil, "something else is switched off by a refusal"},
 	{"Feature.Name", "purpose.feature.name.", nil, "a text is not provable"},
 	{"Purpose.Controller", "controller.id", nil, "another recipient"},
-	{
-		"Purpose.Recipients", "purpose.recipients",
-		func(o, n Effective) bool { return subset(n.Purpose.Recipients, o.Purpose.Recipients) }, "fewer recipients",
-	},
+	{"Purpose.Recipients", "purpose.recipients", fewer, "fewer recipients"},
 	{"Purpose.Basis", "purpose.basis", nil, "another kind of agreement"},
 	{"Purpose.Separate", "purpose.separate", nil, "an agreement given with others is not one given alone, nor the reverse"},
 	{"Purpose.Lane", "purpose.lane", nil, "another way out"},
 	{"Purpose.Collect", "", nil, "see Collect"},
 	{"Collect.Mode", "collect.mode", nil, "read at other times"},
-	{
-		"Collect.Every", "collect.every",
-		func(o, n Effective) bool { return shorter(n.Purpose.Collect.Every, o.Purpose.Collect.Every) }, "less often",
-	},
-	{
-		"Collect.MaxSession", "collect.max-session",
-		func(o, n Effective) bool { return shorter(o.Purpose.Collect.MaxSession, n.Purpose.Collect.MaxSession) }, "for less time",
-	},
+	{"Collect.Every", "collect.every", longer, "less often"},
+	{"Collect.MaxSession", "collect.max-session", shorter, "for less time"},
 	{"Purpose.Minimiser", "", nil, "see Minimiser"},
 	{"Minimiser.Name", "minimiser.name", nil, "another rule"},
-	{
-		"Minimiser.Level", "minimiser.level",
-		func(o, n Effective) bool { return n.Purpose.Minimiser.Level < o.Purpose.Minimiser.Level }, "larger cells, each made of whole ones",
-	},
-	{
-		"Minimiser.DailyCap", "minimiser.daily-cap",
-		func(o, n Effective) bool {
-			return n.Purpose.Minimiser.DailyCap > 0 && n.Purpose.Minimiser.DailyCap < o.Purpose.Minimiser.DailyCap
-		}, "fewer reports",
-	},
-	{
-		"Minimiser.Window", "minimiser.window",
-		func(o, n Effective) bool { return coarser(o.Purpose.Minimiser.Window, n.Purpose.Minimiser.Window) }, "windows made of whole ones",
-	},
-	{
-		"Minimiser.Round", "minimiser.round",
-		func(o, n Effective) bool { return coarser(o.Purpose.Minimiser.Round, n.Purpose.Minimiser.Round) }, "steps made of whole ones",
-	},
+	{"Minimiser.Level", "minimiser.level", lessLevel, "larger cells, each made of whole ones"},
+	{"Minimiser.DailyCap", "minimiser.daily-cap", less, "fewer reports"},
+	{"Minimiser.Window", "minimiser.window", coarserTime, "windows made of whole ones"},
+	{"Minimiser.Round", "minimiser.round", coarser, "steps made of whole ones"},
 	{"Minimiser.Buckets", "minimiser.buckets", nil, "other bounds: fewer buckets are not always made of whole ones"},
 	{"Minimiser.Mode", "minimiser.mode", nil, "another strength of the digests"},
-	{
-		"Minimiser.PadFrom", "minimiser.pad-from",
-		func(o, n Effective) bool { return coarser(o.Purpose.Minimiser.PadFrom, n.Purpose.Minimiser.PadFrom) }, "the size tells less",
-	},
-	{
-		"Minimiser.FoldEmail", "minimiser.fold-email",
-		func(o, n Effective) bool { return !n.Purpose.Minimiser.FoldEmail }, "fewer digests",
-	},
+	{"Minimiser.PadFrom", "minimiser.pad-from", coarser, "the size tells less"},
+	{"Minimiser.FoldEmail", "minimiser.fold-email", becomes(""), "fewer digests"},
 	{"Purpose.Fields", "", nil, "field by field, see Field"},
-	{
-		"Purpose.Device", "retention.device",
-		func(o, n Effective) bool { return n.Purpose.Device.within(o.Purpose.Device) }, "kept for less time",
-	},
-	{
-		"Purpose.Kept", "retention.controller",
-		func(o, n Effective) bool { return n.Purpose.Kept.within(o.Purpose.Kept) }, "kept for less time",
-	},
+	{"Purpose.Device", "retention.device", keptShorter, "kept for less time"},
+	{"Purpose.Kept", "retention.controller", keptShorter, "kept for less time"},
 	{"Retention.For", "", nil, "see Purpose.Device and Purpose.Kept"},
 	{"Retention.Until", "", nil, "an event can be earlier or later than a duration, so it is not provable"},
-	{
-		"Purpose.Quiet", "quiet",
-		func(o, n Effective) bool { return shorter(n.Purpose.Quiet, o.Purpose.Quiet) }, "asked again later",
-	},
-	{
-		"Purpose.Expiry", "expiry",
-		func(o, n Effective) bool { return shorter(o.Purpose.Expiry, n.Purpose.Expiry) }, "asked again sooner",
-	},
+	{"Purpose.Quiet", "quiet", longer, "asked again later"},
+	{"Purpose.Expiry", "expiry", shorter, "asked again sooner"},
 	{"Purpose.DataUse", "purpose.data-use", nil, "another use"},
 	{"Purpose.DPV", "purpose.dpv", nil, "another use"},
 	// What the policy says of the address that any connection shows; it is another purpose's text and retention.
 	{"Purpose.Text", "connection.text.", nil, "a text is not provable"},
-	{
-		"Purpose.Kept", "connection.retention", func(o, n Effective) bool {
-			before, had := o.address()
-			after, has := n.address()
-			return had && has && after.Purpose.Kept.within(before.Purpose.Kept)
-		}, "kept for less time",
-	},
+	{"Purpose.Kept", "connection.retention", keptShorter, "kept for less time"},
 }
 
-// fieldDecision says what follows from a difference in one value of a field that both sides have.
-type fieldDecision struct {
-	field, key string
-	narrower   func(o, n Field) bool
-	why        string
-}
-
-var fieldDecisions = []fieldDecision{
+// fieldDecisions are those about one field of the category that both sides have; the keys are below the field's.
+var fieldDecisions = []decision{
 	{"Field.Name", "", nil, "a field less is narrower, a field more is not"},
 	{"Field.Type", "type", nil, "another kind of value"},
-	{"Field.Choices", "choices", func(o, n Field) bool { return len(n.Choices) > 0 && subset(n.Choices, o.Choices) }, "fewer values"},
-	{
-		"Field.Rule", "rule", func(o, n Field) bool {
-			keep := o.Rule == RuleKeep || o.Rule == ""
-			return n.Rule == RuleDrop || keep && (n.Rule == RuleRound || n.Rule == RuleTruncate)
-		}, "less of the value; a digest is another form of the whole",
-	},
-	{
-		"Field.Limit", "limit", func(o, n Field) bool {
-			switch keep := o.Rule == RuleKeep || o.Rule == ""; {
-			case n.Rule == RuleDrop, keep && n.Limit > 0:
-				return true
-			case o.Rule == RuleTruncate && n.Rule == RuleTruncate:
-				return n.Limit > 0 && n.Limit < o.Limit
-			case o.Rule == RuleRound && n.Rule == RuleRound:
-				return coarser(o.Limit, n.Limit)
-			}
-			return false
-		}, "less of the value",
-	},
-	{"Field.Required", "required", func(o, n Field) bool { return !n.Required }, "may be left out"},
-	{"Field.Immutable", "immutable", func(o, n Field) bool { return !n.Immutable }, "may be corrected"},
+	{"Field.Choices", "choices", func(o, n string) bool { return n != "" && fewer(o, n) }, "fewer values"},
+	{"Field.Rule", "rule", lessOfIt, "less of the value; a digest is another form of the whole"},
+	{"Field.Limit", "limit", nil, "less of the value; see lessLimit"},
+	{"Field.Required", "required", becomes("false"), "may be left out"},
+	{"Field.Immutable", "immutable", becomes("false"), "may be corrected"},
 	{"Field.Default", "default", nil, "a choice made for the person"},
 	{"Field.Label", "label.", nil, "a text is not provable"},
 	{"Field.Fideslang", "fideslang", nil, "another kind of data"},
 	{"Field.DPV", "dpv", nil, "another kind of data"},
 }
 
+// lessOfIt judges rules. What the limit means is judged with it.
+func lessOfIt(o, n string) bool {
+	switch Rule(n) {
+	case RuleDrop:
+		return true
+	case RuleRound, RuleTruncate:
+		return Rule(o) == RuleKeep
+	}
+	return false
+}
+
+// lessLimit judges a limit, which means what the rule beside it says.
+func lessLimit(oldRule, newRule Rule, o, n string) bool {
+	switch {
+	case newRule == RuleDrop, oldRule == RuleKeep && number(n) > 0:
+		return true // the rule decides
+	case oldRule == RuleTruncate && newRule == RuleTruncate:
+		return less(o, n)
+	case oldRule == RuleRound && newRule == RuleRound:
+		return coarser(o, n)
+	}
+	return false
+}
+
 func matches(pattern, key string) bool {
 	return pattern != "" && (key == pattern || strings.HasSuffix(pattern, ".") && strings.HasPrefix(key, pattern))
 }
 
-// narrows reports whether the difference under one key of the canonical form is narrower. A key that no decision names is
-// not.
-func narrows(key string, o, n Effective) bool {
+// narrows reports whether the difference under one key of the terms is narrower. A key that no decision names is not.
+func narrows(key string, older, newer Terms) bool {
+	o, n, table, sub := older[key], newer[key], decisions, key
 	if rest, ok := strings.CutPrefix(key, "fields."); ok {
 		name, attribute, _ := strings.Cut(rest, ".")
-		for _, d := range fieldDecisions {
-			if matches(d.key, attribute) {
-				return onField(d.narrower)(name, o, n)
-			}
+		field := "fields." + name + "."
+		switch {
+		case newer[field+"type"] == "":
+			return older[field+"type"] != "" // a field less
+		case older[field+"type"] == "":
+			return false // a field more
+		case attribute == "limit":
+			return lessLimit(Rule(older[field+"rule"]), Rule(newer[field+"rule"]), o, n)
 		}
-		return false
+		table, sub = fieldDecisions, attribute
 	}
-	for _, d := range decisions {
-		if matches(d.key, key) {
+	for _, d := range table {
+		if matches(d.key, sub) {
 			return d.narrower != nil && d.narrower(o, n)
 		}
 	}

@@ -216,7 +216,7 @@ func TestSameContent(t *testing.T) {
 			}
 			older, newer := wide(t), wide(t)
 			m.move(newer)
-			if got := policy.SameContent(older, newer); got != tt.want {
+			if got := newer.Terms().SameContent(older.Terms()); got != tt.want {
 				t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
 			}
 		}
