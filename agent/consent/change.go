@@ -32,8 +32,12 @@ func (c *change) must() bool {
 
 // record returns a record about a tuple with what every record says.
 func (r *Register) record(t policy.Tuple, e Event, who Actor, now int64) *Record {
+	contact := ""
+	if c, err := r.doc.Controller(t.Controller); err == nil {
+		contact = c.Contact
+	}
 	return &Record{
-		Version: RecordVersion, Event: e, Time: now, Subject: t.Subject, Controller: t.Controller, Category: t.Category,
+		Version: RecordVersion, Event: e, Contact: contact, Time: now, Subject: t.Subject, Controller: t.Controller, Category: t.Category,
 		Purpose: t.Purpose, PolicyID: r.doc.ID, PolicyVersion: uint(max(r.doc.Version, 0)), Actor: who,
 	}
 }

@@ -46,8 +46,9 @@ type Record struct {
 	Expiry        int64               `json:"expiry,omitempty"` // given: unix seconds
 	PolicyID      string              `json:"policy"`
 	PolicyVersion uint                `json:"policy_version"`
-	Subtree       wire.Hash           `json:"subtree,omitzero"` // of the terms that the record is about
-	Notice        Notice              `json:"notice,omitzero"`  // given, requested: what was shown; later ones refer to it
+	Contact       string              `json:"contact,omitempty"` // of the controller, as that policy says
+	Subtree       wire.Hash           `json:"subtree,omitzero"`  // of the terms that the record is about
+	Notice        Notice              `json:"notice,omitzero"`   // given, requested: what was shown; later ones refer to it
 	Actor         Actor               `json:"actor"`
 	Clear         bool                `json:"clear,omitempty"`     // withdrawn: with erasure at the controller
 	Message       []byte              `json:"message,omitempty"`   // to the controller, signed
@@ -89,7 +90,7 @@ func (r *Record) check() error {
 		return bad("time")
 	case r.Subject == "" || r.Controller == "" || r.Category == "" || r.Purpose == "":
 		return bad("tuple")
-	case len(r.Subject)+len(r.Controller)+len(r.Category)+len(r.Purpose)+len(r.PolicyID) > 1024:
+	case len(r.Subject)+len(r.Controller)+len(r.Category)+len(r.Purpose)+len(r.PolicyID)+len(r.Contact) > 1024:
 		return bad("tuple")
 	case r.Actor.known() != nil:
 		return bad("actor")

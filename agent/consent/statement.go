@@ -36,8 +36,9 @@ type Statement struct {
 	Person        bool                `cbor:"15,keyasint"` // Actor.Person
 	Clear         bool                `cbor:"16,keyasint"`
 	Withheld      wire.Hash           `cbor:"17,keyasint"` // commitment to the other half
+	Contact       string              `cbor:"18,keyasint"` // of the controller
 	// Guardian is reserved: a salted commitment to the key of the guardian who answers for a child. It is zero.
-	Guardian wire.Hash `cbor:"18,keyasint"`
+	Guardian wire.Hash `cbor:"19,keyasint"`
 }
 
 // withheld is the other half of a Record.
@@ -105,7 +106,7 @@ func encodeRecord(r *Record, blind wire.Hash) (statement, rest []byte, err error
 		Version: r.Version, Seq: r.Seq, Event: r.Event, Time: r.Time, Controller: r.Controller, Category: r.Category,
 		Purpose: r.Purpose, Expiry: r.Expiry, PolicyID: r.PolicyID, PolicyVersion: r.PolicyVersion, Subtree: r.Subtree,
 		Lang: r.Notice.Lang, Notice: r.Notice.SHA256, Channel: r.Actor.Channel, Person: r.Actor.Person, Clear: r.Clear,
-		Withheld: commitment(blind, rest),
+		Withheld: commitment(blind, rest), Contact: r.Contact,
 	})
 	return statement, rest, err
 }
@@ -132,7 +133,7 @@ func decodeRecord(statement, rest []byte, blind wire.Hash) (*Record, error) {
 		Version: s.Version, Seq: s.Seq, Event: s.Event, Time: s.Time, Consent: w.Consent, Subject: w.Subject, Controller: s.Controller,
 		Category: s.Category, Purpose: s.Purpose, Expiry: s.Expiry, PolicyID: s.PolicyID, PolicyVersion: s.PolicyVersion,
 		Subtree: s.Subtree, Notice: Notice{s.Lang, w.Text, s.Notice}, Actor: Actor{w.UID, s.Channel, s.Person}, Clear: s.Clear,
-		Message: w.Message, RefersTo: w.RefersTo, Receipt: w.Receipt, Counter: w.Counter, Terms: w.Terms,
+		Message: w.Message, RefersTo: w.RefersTo, Receipt: w.Receipt, Counter: w.Counter, Terms: w.Terms, Contact: s.Contact,
 	}
 	return r, r.check()
 }
