@@ -81,7 +81,9 @@ func TestZeroPermitConnectsNowhere(t *testing.T) {
 func TestNothingThereIsAbsent(t *testing.T) {
 	p := consenttest.Permit(t, consenttest.Document(t), "location", "nearby")
 	for _, from := range []location.Sources{
-		{}, {GPSD: "127.0.0.1:1"}, {Serial: filepath.Join(t.TempDir(), "ttyACM0")},
+		{},
+		{GPSD: "127.0.0.1:1"},
+		{Serial: filepath.Join(t.TempDir(), "ttyACM0")},
 		{GPSD: "127.0.0.1:1", Serial: filepath.Join(t.TempDir(), "ttyACM0")},
 	} {
 		if _, err := location.Open(t.Context(), p, from); !errors.Is(err, sensors.ErrAbsent) {
