@@ -229,8 +229,16 @@ func (l *ledger) complete() error {
 
 // read returns every record of the ledger that is still readable, oldest first.
 func (l *ledger) read(keys map[uint64]keyring.Secret) ([]*Record, error) {
+	return l.scan(keys, func([]byte) error { return nil })
+}
+
+// scan is read that calls each with every frame.
+func (l *ledger) scan(keys map[uint64]keyring.Secret, each func(frame []byte) error) ([]*Record, error) {
 	var out []*Record
 	add := func(frame []byte) error {
+		if err := each(frame); err != nil {
+			return err
+		}
 		seq := uint64(len(out))
 		rec := &Record{Seq: seq, Erased: true}
 		if key, ok := keys[seq]; ok {
