@@ -63,6 +63,21 @@ type LedgerState struct {
 	Pending [][]byte `cbor:"6,keyasint"`
 	// Retired are the earlier generations, kept so that what is readable of a damaged ledger stays so.
 	Retired []*LedgerState `cbor:"7,keyasint"`
+	// Tombstones say of records whose body is erased that a consent was withdrawn, or erasure asked for.
+	Tombstones []Tombstone `cbor:"8,keyasint,omitempty"`
+}
+
+// Tombstone is the least that has to survive the erasure of a record: that a consent ended, or that erasure was asked
+// for, and that the controller confirmed it. It names no category, purpose, notice or person.
+type Tombstone struct {
+	Generation uint64    `cbor:"1,keyasint"`
+	Seq        uint64    `cbor:"2,keyasint"` // of the record
+	Consent    wire.UUID `cbor:"3,keyasint"`
+	Event      string    `cbor:"4,keyasint"` // "withdrawn" or "erased"
+	Time       int64     `cbor:"5,keyasint"` // unix seconds
+	Clear      bool      `cbor:"6,keyasint"` // withdrawn: with erasure at the controller
+	Confirmed  int64     `cbor:"7,keyasint"` // unix seconds of the controller's receipt, 0 when there was none
+	Until      int64     `cbor:"8,keyasint"` // unix seconds at which it goes too
 }
 
 // Grant holds the keys of one consent.
@@ -77,6 +92,10 @@ type Grant struct {
 	Epoch Secret `cbor:"4,keyasint"`
 	// Clear says that erasure of everything was asked for, so that this is not forgotten with a damaged ledger.
 	Clear bool `cbor:"5,keyasint"`
+	// Sequence counts the messages that were signed about the consent; Latest is the SHA-256 of the last one. A
+	// controller that has seen a later one shows that this ring was put back to an older state.
+	Sequence uint64    `cbor:"6,keyasint"`
+	Latest   wire.Hash `cbor:"7,keyasint"`
 }
 
 // Format shows how much there is, of whatever verb: fmt would print the keys behind a pointer as bytes for some verbs.
@@ -114,6 +133,7 @@ func (s *State) clone() *State {
 		c.Grants[id] = &Grant{
 			Tuple: g.Tuple, DataKey: slices.Clone(g.DataKey),
 			Identity: slices.Clone(g.Identity), Epoch: slices.Clone(g.Epoch), Clear: g.Clear,
+			Sequence: g.Sequence, Latest: g.Latest,
 		}
 	}
 	return &c
@@ -127,6 +147,7 @@ func (l *LedgerState) clone() *LedgerState {
 		n.RecordKeys[seq] = slices.Clone(k)
 	}
 	n.Pending = slices.Clone(l.Pending) // the frames themselves never change
+	n.Tombstones = slices.Clone(l.Tombstones)
 	n.Retired = make([]*LedgerState, len(l.Retired))
 	for i, old := range l.Retired {
 		n.Retired[i] = old.clone()

@@ -19,6 +19,10 @@ const (
 	MsgErasure MessageKind = "erasure"
 )
 
+// Every message counts the messages of its consent: Sequence is 1 for the introduction and rises by one with each that
+// is signed after it, 0 where it is not stated. A receiver keeps the latest, so that a device whose state was put back to an
+// older one can be shown what it has signed since. The count is per consent: it says nothing about any other.
+
 // Consent is the statement that a consent was given, as far as the controller needs to know it.
 type Consent struct {
 	Consent       UUID   `cbor:"1,keyasint"`
@@ -31,6 +35,7 @@ type Consent struct {
 	Lang          string `cbor:"8,keyasint"`
 	Time          int64  `cbor:"9,keyasint"`  // unix seconds
 	Expiry        int64  `cbor:"10,keyasint"` // unix seconds
+	Sequence      uint64 `cbor:"11,keyasint,omitempty"`
 }
 
 // Withdrawal is the statement that a consent ended. It says all that a receiver needs that has never heard
@@ -40,6 +45,7 @@ type Withdrawal struct {
 	Controller string `cbor:"2,keyasint"`
 	Time       int64  `cbor:"3,keyasint"` // unix seconds
 	Clear      bool   `cbor:"4,keyasint"` // erase what was sent
+	Sequence   uint64 `cbor:"5,keyasint,omitempty"`
 }
 
 // Erasure asks to erase what was sent under a consent up to Time.
@@ -48,6 +54,7 @@ type Erasure struct {
 	Consent    UUID   `cbor:"2,keyasint"`
 	Controller string `cbor:"3,keyasint"`
 	Time       int64  `cbor:"4,keyasint"` // unix seconds
+	Sequence   uint64 `cbor:"5,keyasint,omitempty"`
 }
 
 func (c Consent) check() bool {
@@ -125,4 +132,40 @@ func Open[T Consent | Withdrawal | Erasure](b []byte) (T, ed25519.PublicKey, err
 		return zero, nil, fmt.Errorf("%s message: %w: a missing field", kind, ErrMalformed)
 	}
 	return message, s.Key, nil
+}
+
+// Statement is what a lane A message says about its consent, whatever its kind.
+type Statement struct {
+	Kind       MessageKind
+	Consent    UUID
+	Controller string
+	Sequence   uint64
+}
+
+// OpenAny checks the signature of a lane A message of any kind and returns what it says about its consent with the key
+// that signed. ErrMalformed, as for Open.
+func OpenAny(b []byte) (Statement, ed25519.PublicKey, error) {
+	var s Signed
+	if err := Unmarshal(b, &s); err != nil {
+		return Statement{}, nil, fmt.Errorf("message: %w", err)
+	}
+	switch s.Kind {
+	case MsgConsent:
+		m, key, err := Open[Consent](b)
+		return statement(s.Kind, m.Consent, m.Controller, m.Sequence, err), key, err
+	case MsgWithdrawal:
+		m, key, err := Open[Withdrawal](b)
+		return statement(s.Kind, m.Consent, m.Controller, m.Sequence, err), key, err
+	case MsgErasure:
+		m, key, err := Open[Erasure](b)
+		return statement(s.Kind, m.Consent, m.Controller, m.Sequence, err), key, err
+	}
+	return Statement{}, nil, fmt.Errorf("message: %w: kind", ErrMalformed)
+}
+
+func statement(kind MessageKind, consent UUID, controller string, sequence uint64, err error) Statement {
+	if err != nil {
+		return Statement{}
+	}
+	return Statement{kind, consent, controller, sequence}
 }
