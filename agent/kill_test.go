@@ -1,15 +1,11 @@
 package agent_test
 
 import (
-	"bufio"
 	"context"
-	"fmt"
 	"io"
 	"log"
 	"math/rand/v2"
 	"net/http"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -24,44 +20,18 @@ import (
 	"github.com/scruple-agent/scruple/uploader/wire"
 )
 
-// binary builds the daemon's program once for all tests.
-var binary = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "scruple-test-")
-	if err != nil {
-		return "", err
-	}
-	cmd := exec.Command("go", "build", "-o", dir+"/", "./cmd/scruple")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build: %w\n%s", err, out)
-	}
-	return filepath.Join(dir, "scruple"), nil
-})
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if path, err := binary(); err == nil {
-		_ = os.RemoveAll(filepath.Dir(path))
-	}
-	os.Exit(code)
-}
-
-// rig is the built daemon in a state folder, and a receiver that notes which batches arrive when.
+// rig is the built daemon, and a receiver that notes which batches arrive when.
 type rig struct {
-	t      *testing.T
-	dir    string
-	dev    *receiver.Dev
-	client *control.Client
+	*daemon
+	dev *receiver.Dev
 
 	mu      sync.Mutex
 	arrived map[wire.UUID][]time.Time // batches, by consent
-
-	cmd  *exec.Cmd
-	down chan struct{}
 }
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
-	r := &rig{t: t, dir: t.TempDir(), arrived: map[wire.UUID][]time.Time{}}
+	r := &rig{daemon: newDaemon(t), arrived: map[wire.UUID][]time.Time{}}
 	dev, err := receiver.OpenDev(receiver.DevOptions{
 		Dir: filepath.Join(r.dir, "receiver"), Policy: configs.PolicyYAML, Controller: "messenger", Listen: "127.0.0.1:0",
 		Config: receiver.Config{Limits: receiver.Limits{
@@ -85,28 +55,10 @@ func newRig(t *testing.T) *rig {
 	if err := book.WriteFile(filepath.Join(r.dir, "book.vcf")); err != nil {
 		t.Fatal(err)
 	}
-	tree := filepath.Join(r.dir, "sys/bus/iio/devices/iio:device0")
-	if err := os.MkdirAll(tree, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	for name, text := range map[string]string{"name": "bma400", "in_steps_en": "1", "in_steps_input": "1337"} {
-		if err := os.WriteFile(filepath.Join(tree, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
+	r.steps(1337)
 	r.write("note", dev.Note)
-	r.write("scruple.yaml", fmt.Appendf(nil, "version: 1\nstate_dir: %q\npolicy_file: %q\npolicy_key: %q\nregion: CN\niio_root: %q\ncontacts:\n  paths: [%q]\nupload:\n  slot: 0s\n",
-		filepath.Join(r.dir, "state"), filepath.Join(r.dir, "note"), dev.Key, filepath.Join(r.dir, "sys"), filepath.Join(r.dir, "book.vcf")))
-	r.client = control.NewClient(filepath.Join(r.dir, "state/run/scruple.sock"), control.AsPerson(control.ChannelCLI))
-	t.Cleanup(r.client.Close)
+	r.configure(dev.Key, "upload:\n  slot: 0s\n")
 	return r
-}
-
-func (r *rig) write(name string, b []byte) {
-	r.t.Helper()
-	if err := os.WriteFile(filepath.Join(r.dir, name), b, 0o600); err != nil {
-		r.t.Fatal(err)
-	}
 }
 
 // watch notes the consent of every batch before the receiver sees it.
@@ -126,53 +78,6 @@ func (r *rig) watch(w http.ResponseWriter, req *http.Request) {
 		req.Body = io.NopCloser(strings.NewReader(string(body)))
 	}
 	r.dev.Receiver.ServeHTTP(w, req)
-}
-
-// start starts the daemon and waits until it answers.
-func (r *rig) start() {
-	r.t.Helper()
-	path, err := binary()
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	logfile, err := os.OpenFile(filepath.Join(r.dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	r.cmd = exec.Command(path, "run", "--config", filepath.Join(r.dir, "scruple.yaml"))
-	r.cmd.Stderr = logfile
-	stdout, err := r.cmd.StdoutPipe()
-	if err == nil {
-		err = r.cmd.Start()
-	}
-	logfile.Close()
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	ready := bufio.NewReader(stdout)
-	if _, err := ready.ReadString('\n'); err != nil {
-		_ = r.cmd.Wait()
-		text, _ := os.ReadFile(filepath.Join(r.dir, "log"))
-		r.t.Fatalf("the daemon did not start: %.2000s", text[max(0, len(text)-2000):])
-	}
-	r.down = make(chan struct{})
-	go func(cmd *exec.Cmd, down chan struct{}) {
-		_, _ = io.Copy(io.Discard, ready)
-		_ = cmd.Wait()
-		close(down)
-	}(r.cmd, r.down)
-}
-
-// kill ends the daemon as a power cut of the process would.
-func (r *rig) kill() {
-	_ = r.cmd.Process.Kill()
-	<-r.down
-}
-
-// stop ends the daemon in order.
-func (r *rig) stop() {
-	_ = r.cmd.Process.Signal(os.Interrupt)
-	<-r.down
 }
 
 // belief is what the person knows about a tuple: what was acknowledged, and what might have happened since.

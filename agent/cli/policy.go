@@ -27,7 +27,8 @@ func policyCommand(a *app) *cobra.Command {
 			"  scruple policy check policy.yaml\n  scruple policy show location/nearby\n  scruple policy diff new.yaml\n  scruple policy sign policy.yaml --key-file policy.secret --out policy.note",
 		},
 	})
-	cmd.AddCommand(policyCheckCommand(a), policyShowCommand(a), policyDiffCommand(a), policySignCommand(a), policyKeygenCommand(a))
+	cmd.AddCommand(policyCheckCommand(a), policyShowCommand(a), policyDiffCommand(a), policySignCommand(a), policyKeygenCommand(a),
+		conformanceCommand(a))
 	return cmd
 }
 

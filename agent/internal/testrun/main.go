@@ -2,7 +2,10 @@
 // processors under qemu-user. It shows what go test shows, and ends with what this machine lacked, one line each:
 // a test that skips because something is missing says so with a message that begins with "MISSING: ".
 //
-//	go run ./agent/internal/testrun [-short] [-race] [packages]
+// A run of the whole tree also leaves what the tests of the guideline's clauses came to (package conformance), and
+// fails when that is not what the recorded copy says, which is built into the command line.
+//
+//	go run ./agent/internal/testrun [-short] [-race] [-events FILE] [-results FILE] [packages]
 package main
 
 import (
@@ -13,9 +16,12 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/scruple-agent/scruple/agent/conformance"
 )
 
 // foreign are the processors whose unit tests run under emulation, and portable the packages they run.
@@ -36,14 +42,17 @@ type event struct {
 type tally struct {
 	passed, failed, skipped int
 	missing                 []string
+	clauses                 conformance.Reducer // of the native run
 }
 
-var missingLine = regexp.MustCompile(`MISSING: (.*)`)
+// missingLine is a line of a skip message, as package testing prints it.
+var missingLine = regexp.MustCompile(`^\s+\S+\.go:\d+: MISSING: (.*)`)
 
 func main() {
 	short := flag.Bool("short", false, "pass -short to go test")
 	race := flag.Bool("race", false, "pass -race to go test (needs cgo)")
 	events := flag.String("events", "", "also write go test's JSON events to this `file`")
+	results := flag.String("results", "", "write what the tests of the guideline's clauses came to to this `file`; a run of the whole tree writes "+conformance.File)
 	flag.Parse()
 	packages := flag.Args()
 	if len(packages) == 0 {
@@ -67,7 +76,7 @@ func main() {
 		args = append(args, "-race")
 	}
 	var t tally
-	ok := t.run(append(args, packages...), nil, record)
+	ok := t.run(append(args, packages...), nil, record, &t.clauses)
 	for _, f := range foreign {
 		qemu, err := exec.LookPath(f.qemu)
 		if err != nil {
@@ -79,7 +88,14 @@ func main() {
 		if f.goarm != "" {
 			env = append(env, "GOARM="+f.goarm)
 		}
-		if !t.run(append([]string{"-short", "-exec", qemu}, portable...), env, io.Discard) {
+		if !t.run(append([]string{"-short", "-exec", qemu}, portable...), env, io.Discard, nil) {
+			ok = false
+		}
+	}
+	whole := slices.Equal(packages, []string{"./..."}) && !*short && !*race
+	if *results != "" || whole {
+		if err := t.record(*results, whole); err != nil {
+			fmt.Println("testrun:", err)
 			ok = false
 		}
 	}
@@ -93,8 +109,37 @@ func main() {
 	}
 }
 
-// run calls go test -json, prints package lines and whatever belongs to a failure, and counts.
-func (t *tally) run(args, env []string, record io.Writer) bool {
+// record writes what the clauses' tests came to, and compares it with the recorded copy when they all ran.
+func (t *tally) record(file string, whole bool) error {
+	r, err := t.clauses.Results()
+	if err != nil {
+		return err
+	}
+	if file == "" {
+		file = conformance.File
+	}
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		return err
+	}
+	if err := os.WriteFile(file, r.Encode(), 0o644); err != nil {
+		return err
+	}
+	if !whole || t.failed > 0 { // a failed test speaks for itself
+		return nil
+	}
+	recorded, err := os.ReadFile(conformance.RecordedFile)
+	if err != nil {
+		return err
+	}
+	if string(recorded) != string(r.Encode()) {
+		return fmt.Errorf("%s is not what this run has shown; if the run is right: cp %s %s", conformance.RecordedFile, file, conformance.RecordedFile)
+	}
+	return nil
+}
+
+// run calls go test -json, prints package lines and whatever belongs to a failure, and counts. clauses, which may be
+// nil, takes in the events.
+func (t *tally) run(args, env []string, record io.Writer, clauses *conformance.Reducer) bool {
 	cmd := exec.Command("go", append([]string{"test", "-json"}, args...)...)
 	cmd.Env = append(os.Environ(), env...)
 	cmd.Stderr = os.Stderr
@@ -116,7 +161,16 @@ func (t *tally) run(args, env []string, record io.Writer) bool {
 			fmt.Println(lines.Text())
 			continue
 		}
+		if clauses != nil {
+			clauses.Take(conformance.Event{Action: e.Action, Package: e.Package, Test: e.Test})
+		}
 		t.take(e, output)
+	}
+	if err := lines.Err(); err != nil {
+		fmt.Fprintln(os.Stderr, "testrun: read the events:", err)
+		_, _ = io.Copy(io.Discard, out)
+		_ = cmd.Wait()
+		return false
 	}
 	return cmd.Wait() == nil
 }
@@ -124,14 +178,9 @@ func (t *tally) run(args, env []string, record io.Writer) bool {
 func (t *tally) take(e event, output map[string][]string) {
 	key := e.Package + " " + e.Test
 	switch e.Action {
-	case "output", "build-output":
-		if m := missingLine.FindStringSubmatch(e.Output); m != nil {
-			t.missing = append(t.missing, strings.TrimSpace(m[1]))
-		}
-		if e.Action == "build-output" {
-			fmt.Print(e.Output)
-			return
-		}
+	case "build-output":
+		fmt.Print(e.Output)
+	case "output":
 		output[key] = append(output[key], e.Output)
 	case "pass", "fail", "skip":
 		lines := output[key]
@@ -149,6 +198,11 @@ func (t *tally) take(e event, output map[string][]string) {
 			t.passed++
 		case "skip":
 			t.skipped++
+			for _, l := range lines {
+				if m := missingLine.FindStringSubmatch(l); m != nil {
+					t.missing = append(t.missing, strings.TrimSpace(m[1]))
+				}
+			}
 		case "fail":
 			t.failed++
 			fmt.Print(strings.Join(lines, ""))

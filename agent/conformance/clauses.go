@@ -1,0 +1,210 @@
+package conformance
+
+// clauses is the guideline with what keeps it, in its own order. Enforced and Missing say what the product does today:
+// whoever adds to it changes them and adds the test. No text here makes a row read "kept"; only tests do.
+var clauses = []Clause{
+	{
+		ID:      "i",
+		Promise: Text{"each kind of data is listed with its purpose, its reason and how it is collected", "逐项列明收集的每一类信息及其用途、理由和收集方式"},
+		Enforced: Text{
+			"the policy is data: what it does not declare cannot be collected, stored or sent; the agent and the receiver refuse an unknown category or field by name (agent/policy, agent/minimise, uploader/receiver)",
+			"政策即数据：未声明的内容不能收集、保存或发送；本程序和接收端均拒绝未知的类别或字段并指明其名称（agent/policy、agent/minimise、uploader/receiver）",
+		},
+	},
+	{
+		ID:      "ii",
+		Promise: Text{"sensitive data only after consent; refusing one kind switches off only its feature", "敏感信息须经同意方可收集；拒绝某一类只影响相应功能"},
+		Enforced: Text{
+			"one consent for each category and purpose, given by the person to the notice that was shown; every reader needs a Permit that only the consent register makes (agent/consent)",
+			"每个类别和用途各有一项同意，由本人针对所展示的告知作出；每个读取者都需要只有同意登记簿才能签发的许可（agent/consent）",
+		},
+	},
+	{
+		ID: "iii", With: "5", Promise: shared,
+		Enforced: oneController,
+		Missing:  noSuccession,
+	},
+	{
+		ID: "5", With: "iii", Promise: shared,
+		Enforced: oneController,
+		Missing:  noSuccession,
+	},
+	{
+		ID:       "iv",
+		Promise:  Text{"nothing is taken from third parties unless source, kind and scope are shown and consent given", "未展示来源、类型和范围并取得同意，不从第三方获取信息"},
+		Missing:  Text{"the policy must name the origin and ask for it alone, and the notice shows it; but no application can submit such data yet", "政策须指明来源并单独征求同意，告知中也会展示；但应用尚无法提交此类数据"},
+		Enforced: Text{},
+	},
+	{
+		ID:      "1.1",
+		Promise: Text{"registration: nickname, avatar and phone number; sex, region and voiceprint are optional", "注册：昵称、头像和手机号码；性别、地区和声纹为选填"},
+		Missing: Text{"the policy declares it, but no application can submit it yet", "政策已声明，但应用尚无法提交"},
+	},
+	{
+		ID:      "1.2",
+		Promise: Text{"device model, system, address of the connection, software version, type of network, accelerometer data, operation logs: each can be refused", "设备型号、操作系统、登录地址、软件版本、网络类型、加速度数据和操作日志：每一项均可拒绝"},
+		Enforced: Text{
+			"each is a consent of its own; the minimisers keep the kind of device and the share of time in motion, and no identifier of the hardware; the address is in no record (agent/minimise, uploader/receiver)",
+			"每一项各有同意；最小化只保留设备类型和移动时间比例，不含任何硬件标识；连接地址不作记录（agent/minimise、uploader/receiver）",
+		},
+		Missing: Text{"operation logs are declared and not collected, because their lane is not there", "操作日志已声明但未收集，因其发送通道尚不存在"},
+	},
+	{
+		ID:      "1.3",
+		Promise: Text{"posts, comments and likes are stored encrypted on the server and can be deleted at any time", "朋友圈内容、评论和点赞在服务器加密保存，可随时删除"},
+		Missing: Text{"the policy declares it, but no application can submit it yet", "政策已声明，但应用尚无法提交"},
+	},
+	{
+		ID:      "1.4",
+		Promise: Text{"small third-party programs in the service learn nothing without permission", "未经许可，小程序等第三方不会获得任何信息"},
+		Missing: Text{"a local program learns its own requests only, but has no identity of its own yet", "本机程序只能看到自己的请求，但尚无独立身份"},
+	},
+	{
+		ID:      "1.5",
+		Promise: Text{"location only while the feature is used, with consent; it can be switched off and cleared in place", "仅在使用相关功能时并经同意收集位置；可就地关闭并清除"},
+		Enforced: Text{
+			"the source opens under the permit of a use session, which ends by itself; one purpose a feature; only a grid cell is stored; withdraw --clear erases here and asks the receiver to erase (agent/consent, sensors/location, agent/minimise)",
+			"仅在会自行结束的使用会话许可下打开来源；每项功能一个用途；只保存网格编号；withdraw --clear 清除本机数据并要求接收端删除（agent/consent、sensors/location、agent/minimise）",
+		},
+	},
+	{
+		ID:      "1.6",
+		Promise: Text{"step counts, to compare with friends, with consent", "经同意收集步数，用于与好友比较"},
+		Enforced: Text{
+			"the counter is read under a permit; only totals of a day leave, and steps from before the consent are not counted (sensors/steps, agent/minimise)",
+			"在许可下读取计步器；只有当日总数会离开本机，同意之前的步数不计入（sensors/steps、agent/minimise）",
+		},
+		Missing: Text{"steps are not counted from the accelerometer where the device has no counter", "没有计步器的设备尚不能由加速度计算步数"},
+	},
+	{
+		ID:      "1.7",
+		Promise: Text{"the address book is irreversibly encrypted and only the result is collected", "通讯录经不可逆加密，只收集加密结果"},
+		Enforced: Text{
+			"numbers and addresses become keyed digests on the device; no name, number or address is written to disk or sent (agent/minimise, hasher)",
+			"号码和地址在本机转换为带密钥的摘要；姓名、号码和地址既不写入磁盘也不发送（agent/minimise、hasher）",
+		},
+		Missing: Text{"whoever holds the key can reverse it, because the keyed mode is the only one", "目前仅有带密钥的方式，持有密钥者可以还原"},
+	},
+	{
+		ID:      "1.8",
+		Promise: Text{"payment data goes to a separate company", "支付信息由独立的公司处理"},
+		Missing: Text{"the policy names a controller of its own for it, but no application can submit it yet", "政策已为其指明独立的控制者，但应用尚无法提交"},
+	},
+	{
+		ID:      "1.9",
+		Promise: Text{"a third-party service may get the location only with explicit consent for that third party", "第三方服务须经针对该第三方的明确同意方可获得位置"},
+		Missing: Text{"a consent for one feature does not open another, but the broker for third parties is not there", "某一功能的同意不适用于其他功能，但面向第三方的位置代理尚不存在"},
+	},
+	{
+		ID:      "2.1",
+		Promise: Text{"data collected in China stays in China", "在中国收集的数据保存在中国"},
+		Enforced: Text{
+			"a category has a region of residency, and a policy that sends it to a controller of another region is refused with the line that does, also when it replaces one that was in force (agent/policy)",
+			"每个类别有其所属地区；将其发送至其他地区控制者的政策会被拒绝并指明所在行，更换政策时亦然（agent/policy）",
+		},
+		Missing: Text{"the region is what the signed policy says; it is not compared with the receiver's answer at every send", "地区以签名的政策为准；发送时尚未与接收端的答复逐次比对"},
+	},
+	{
+		ID:      "2.2",
+		Promise: Text{"data is kept no longer than the purpose needs", "信息的保存不超过用途所需的期限"},
+		Enforced: Text{
+			"the retention of the policy is enforced by the spool on the device and by the receiver's sweep (uploader/spool, uploader/receiver)",
+			"政策规定的保存期限由本机存储和接收端的清理执行（uploader/spool、uploader/receiver）",
+		},
+		Missing: Text{"retention that ends with an event (account closed, item deleted) and notices of the end of a service", "以事件（注销账号、删除条目）为期限的保存，以及停止运营通知"},
+	},
+	{
+		ID:      "3",
+		Promise: Text{"TLS, anonymisation, restricted and audited access; in a breach the plan starts and the person is told", "传输加密、去标识化、限制并审计访问；发生泄露时启动预案并告知本人"},
+		Enforced: Text{
+			"TLS 1.3 with pinned keys, a pseudonym and a connection for each purpose; the device records everything that leaves, the receiver every access to what it holds (uploader, uploader/journal, uploader/receiver)",
+			"TLS 1.3 并固定公钥；每个用途使用各自的化名和连接；本机记录一切发出的内容，接收端记录每次访问（uploader、uploader/journal、uploader/receiver）",
+		},
+		Missing: Text{"breach notices", "泄露通知"},
+	},
+	{
+		ID:      "4",
+		Promise: Text{"other uses and advertising need a purpose of their own; statistics are never combined with identity", "其他用途和广告须另行声明；统计数据不与身份结合"},
+		Missing: Text{"such purposes are declared and off until asked, but the lane for statistics is not there", "此类用途已声明且默认关闭，但统计通道尚不存在"},
+	},
+	{
+		ID:      "6.1",
+		Promise: Text{"the person can see their data", "可以查看自己的信息"},
+		Enforced: Text{
+			"data show and data export give what lies here and what every receiver holds (agent/cli, uploader/receiver)",
+			"data show 和 data export 给出本机以及每个接收端持有的数据（agent/cli、uploader/receiver）",
+		},
+	},
+	{
+		ID:      "6.2",
+		Promise: Text{"the person can delete their data", "可以删除自己的信息"},
+		Enforced: Text{
+			"data erase destroys the key of what lies here and asks the receiver until its signed receipt is there (agent/consent, uploader)",
+			"data erase 销毁本机数据的密钥，并反复要求接收端删除，直至收到其签名回执（agent/consent、uploader）",
+		},
+		Missing: Text{"erasure of single items, and the refusal of what cannot be deleted", "逐条删除，以及对不可删除项目的说明"},
+	},
+	{
+		ID:      "6.3",
+		Promise: Text{"the person can correct their data", "可以更正自己的信息"},
+		Missing: Text{"corrections", "更正功能"},
+	},
+	{
+		ID:      "6.4",
+		Promise: Text{"the person can withdraw each consent: stop, or clear and stop", "可以撤回每一项同意：停止，或停止并清除"},
+		Enforced: Text{
+			"withdraw ends the permit, the upload and the key before it answers; the signed message to the controller is repeated until its receipt is there; the receiver refuses late batches (agent/consent, uploader, uploader/receiver)",
+			"撤回在答复之前即终止许可、发送和密钥；给控制者的签名消息会重复发送直至收到回执；接收端拒绝迟到的数据（agent/consent、uploader、uploader/receiver）",
+		},
+	},
+	{
+		ID:      "6.5",
+		Promise: Text{"the person can close the account: data deleted or anonymised", "可以注销账号：信息将被删除或匿名化"},
+		Missing: Text{"account closure", "注销功能"},
+	},
+	{ID: "6.6", With: "10", Promise: complaint, Missing: noComplaint},
+	{ID: "10", With: "6.6", Promise: complaint, Missing: noComplaint},
+	{
+		ID:      "6.7",
+		Promise: Text{"privacy settings: who can add me and how, who sees posts", "隐私设置：谁可以添加我、如何添加、谁可以看到我的内容"},
+		Missing: Text{"the policy declares them with protective defaults, but they cannot be set yet", "政策已声明并采用保护性的默认值，但尚无法设置"},
+	},
+	{
+		ID:      "7",
+		Promise: Text{"a changed guideline is shown, and applies only after “agree”", "指引变更会重新展示，经“同意”后才适用"},
+		Enforced: Text{
+			"a consent holds for the hash of what the policy said: what changed stops until it is agreed to, what did not goes on (agent/policy, agent/consent)",
+			"同意针对政策内容的散列值：变更的部分在同意之前停止，未变更的部分照常（agent/policy、agent/consent）",
+		},
+	},
+	{
+		ID:      "8",
+		Promise: Text{"minors need a guardian's written consent", "未成年人须经监护人书面同意"},
+		Missing: Text{"age bands and guardian keys", "年龄段和监护人密钥"},
+	},
+	{
+		ID:      "9",
+		Promise: Text{"the specific guideline wins over the general one", "专门指引优先于一般指引"},
+		Missing: Text{"layered policies", "分层政策"},
+	},
+	{
+		ID:      "v",
+		Promise: Text{"the person can access, correct, delete, withdraw, close the account, complain and set privacy", "可以查看、更正、删除、撤回、注销、投诉和进行隐私设置"},
+		Missing: Text{"the index of the rights", "权利索引"},
+	},
+}
+
+// What stands in two rows.
+var (
+	shared = Text{
+		"nothing is shared with third parties without explicit consent; a new controller keeps the promises or asks again",
+		"未经明确同意不与第三方共享；控制者变更时须继续履行承诺或重新征求同意",
+	}
+	oneController = Text{
+		"data leaves only to the controller that the policy names, over TLS that is pinned to it; another recipient is another consent; a changed controller needs a new one (agent/policy, agent/consent, uploader)",
+		"数据只发送给政策指明的控制者，且 TLS 固定其公钥；其他接收方须另行同意；控制者变更须重新同意（agent/policy、agent/consent、uploader）",
+	}
+	noSuccession = Text{}
+	complaint    = Text{"the person can complain and is answered within thirty days", "可以投诉，并在三十天内得到答复"}
+	noComplaint  = Text{"complaints", "投诉功能"}
+)
