@@ -194,7 +194,7 @@ func (r *Register) ending(t policy.Tuple, consent wire.UUID, now int64, who Acto
 	switch {
 	case g.closing != nil:
 		event = EventWithdrawn
-	case now >= g.expiry:
+	case now >= g.over():
 		rec := r.record(t, EventExpired, agentItself, now)
 		rec.Consent = consent
 		return rec, nil

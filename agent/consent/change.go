@@ -135,6 +135,7 @@ func (r *Register) put(controller policy.ControllerID, now int64, c *change) err
 		if ls.Root, err = fresh.root(ls.Size); err != nil {
 			return err
 		}
+		r.remember(s, controller)
 		s.HighWater = max(s.HighWater, now)
 		s.PolicyVersion = max(s.PolicyVersion, r.doc.Version)
 		if c.keys != nil {

@@ -95,8 +95,8 @@ func (r *Register) acknowledge(controller policy.ControllerID, seq uint64, recei
 	if w != nil {
 		g = r.grants[w.consent]
 	}
-	c, err := r.doc.Controller(controller)
 	r.mu.RUnlock()
+	c, err := r.Controller(controller)
 	switch {
 	case w == nil || g == nil:
 		return ErrNoMessage
@@ -148,8 +148,8 @@ func (r *Register) last(g *grant, w *waiting) bool {
 	if g.cleared {
 		return w.clear
 	}
-	eff, err := r.doc.Effective(g.tuple.Category, g.tuple.Purpose)
-	return err == nil && !g.parked && eff.Purpose.Kept.Until == policy.UntilWithdrawn
+	kept, ok := r.kept(g)
+	return ok && !g.parked && kept.Until == policy.UntilWithdrawn
 }
 
 // Records returns the readable records of a controller's ledger, oldest first. One whose body is erased has only its
@@ -194,7 +194,7 @@ func (r *Register) Receipts(controller policy.ControllerID) ([]Receipt, error) {
 		return nil, err
 	}
 	key := ""
-	if c, err := r.Policy().Controller(controller); err == nil {
+	if c, err := r.Controller(controller); err == nil {
 		key = c.Key
 	}
 	var out []Receipt

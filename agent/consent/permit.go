@@ -12,8 +12,8 @@ import (
 // Permit is the right to read one tuple's source, to make reports of what is read, and to store them.
 //
 // The guarantee: a Permit whose Check returns nil was made by this package for a consent that the person
-// gave to exactly the policy that Effective returns, and that is in force at this moment. Only this package can
-// make one, since its field is unexported; the zero value is refused everywhere (ErrNoPermit). A Permit is a
+// gave to exactly the policy that Effective returns, or to one that provably allows more, and that is in force at this
+// moment. Only this package can make one, since its field is unexported; the zero value is refused everywhere (ErrNoPermit). A Permit is a
 // handle: copies end together with their consent, and holding one keeps nothing alive.
 //
 // Whoever takes a Permit calls Check before each read and each write, and stops at Done.
@@ -95,7 +95,7 @@ func (p Permit) Consent() wire.UUID {
 	return p.lease.consent
 }
 
-// Subtree returns the hash of the policy that was agreed to, which every report carries.
+// Subtree returns the hash of what Effective returns, which every report carries.
 func (p Permit) Subtree() wire.Hash {
 	if p.lease == nil {
 		return wire.Hash{}
@@ -103,7 +103,8 @@ func (p Permit) Subtree() wire.Hash {
 	return p.lease.subtree
 }
 
-// Effective returns the policy that was agreed to; its parts must not be changed. That of a zero Permit is zero.
+// Effective returns the policy that is enforced: what was agreed to, or what has become narrower since. Its parts must
+// not be changed; that of a zero Permit is zero.
 func (p Permit) Effective() policy.Effective {
 	if p.lease == nil {
 		return policy.Effective{}
@@ -114,7 +115,7 @@ func (p Permit) Effective() policy.Effective {
 // newLease opens the lease of a consent. The caller holds mu.
 func (r *Register) newLease(g *grant, eff policy.Effective) *lease {
 	return &lease{
-		tuple: g.tuple, consent: g.id, subtree: g.subtree, effective: eff, done: make(chan struct{}),
+		tuple: g.tuple, consent: g.id, subtree: wire.Hash(eff.SubtreeHash()), effective: eff, done: make(chan struct{}),
 		ask: func() error {
 			r.mu.RLock()
 			defer r.mu.RUnlock()

@@ -29,7 +29,9 @@ type grant struct {
 	given   int64
 	expiry  int64
 	subtree wire.Hash
+	terms   policy.Terms // that subtree is the hash of; nil where they are not known
 	notice  NoticeShown
+	until   int64 // when it ends by the policy in force, never after expiry; 0: expiry
 
 	live      bool
 	end       error // why it is over
@@ -103,7 +105,7 @@ func (r *Register) apply(rec *Record) {
 		answered()
 		r.grants[rec.Consent] = &grant{
 			id: rec.Consent, tuple: rec.Tuple(), given: rec.Time, expiry: rec.Expiry, subtree: rec.Subtree,
-			notice: NoticeShown{rec.Notice.Lang, rec.Notice.SHA256}, live: true,
+			terms: termsOf(rec), notice: NoticeShown{rec.Notice.Lang, rec.Notice.SHA256}, live: true,
 		}
 	case EventWithdrawn, EventExpired, EventInvalidated:
 		r.applyEnd(rec, t)
@@ -190,12 +192,10 @@ func (r *Register) done(g *grant, now int64) bool {
 	if g.cleared {
 		return g.confirmed
 	}
-	eff, err := r.doc.Effective(g.tuple.Category, g.tuple.Purpose)
-	if err != nil {
-		return false
-	}
-	kept := eff.Purpose.Kept
+	kept, ok := r.kept(g)
 	switch {
+	case !ok:
+		return false
 	case kept.Until == policy.UntilWithdrawn:
 		return g.confirmed
 	case kept.Until != "":

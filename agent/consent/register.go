@@ -91,8 +91,12 @@ func Open(dir string, ring *keyring.Ring, doc *policy.Document, subject policy.S
 		return nil, fmt.Errorf("open consent register: %w", err)
 	}
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	r.renewLeases()
+	r.mu.Unlock()
+	r.commit.Lock()
+	defer r.commit.Unlock()
+	_ = r.rememberAll() // with the next change, and Sweep repeats the departures
+	_ = r.depart()
 	return r, nil
 }
 
@@ -186,49 +190,6 @@ func (r *Register) Policy() *policy.Document {
 // Subject returns whose consents these are.
 func (r *Register) Subject() policy.Subject { return r.subject }
 
-// SetPolicy puts another version of the policy into force. What is unchanged, by the subtree hash, goes
-// on; permits of what differs end at once. The caller has checked the signature and the version.
-func (r *Register) SetPolicy(doc *policy.Document) error {
-	for _, c := range doc.Controllers {
-		if !safeName(c.ID) {
-			return fmt.Errorf("set policy: %w: controller id", ErrUndeclared)
-		}
-	}
-	r.commit.Lock()
-	defer r.commit.Unlock()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, c := range doc.Controllers {
-		if r.ledgers[c.ID] == nil {
-			l := r.ledger(c.ID)
-			l.damage = l.orphan()
-		}
-	}
-	r.doc = doc
-	r.renewLeases()
-	return nil
-}
-
-// renewLeases closes the leases of what is no longer in force, and opens one for what is. The caller holds mu.
-func (r *Register) renewLeases() {
-	for _, g := range r.grants {
-		if !g.live {
-			r.shut(g, g.end)
-			continue
-		}
-		if g.closing != nil || g.keyless || r.ledgers[g.tuple.Controller].damage != nil {
-			continue
-		}
-		eff, err := r.agreed(g)
-		switch {
-		case err != nil:
-			r.shut(g, err)
-		case g.lease == nil || g.lease.ended() != nil:
-			g.lease = r.newLease(g, eff)
-		}
-	}
-}
-
 // now returns the time that counts, in unix seconds: never before the latest time seen. behind says that the clock is
 // more than ClockTolerance behind that.
 func (r *Register) now() (now int64, behind bool) { return r.seen(r.clock()) }
@@ -267,27 +228,6 @@ func (r *Register) AcceptClock(who Actor) error {
 	return nil
 }
 
-// declared returns what the policy says about a tuple of this subject; ErrUndeclared when it says nothing. The caller holds mu.
-func (r *Register) declared(t policy.Tuple) (policy.Effective, error) {
-	eff, err := r.doc.Effective(t.Category, t.Purpose)
-	if err != nil || t.Subject != r.subject || eff.Controller.ID != t.Controller || !eff.Category.Asked() {
-		return policy.Effective{}, fmt.Errorf("%s: %w", t, ErrUndeclared)
-	}
-	return eff, nil
-}
-
-// agreed returns what the policy says about a consent, if that is what the person agreed to. The caller holds mu.
-func (r *Register) agreed(g *grant) (policy.Effective, error) {
-	eff, err := r.declared(g.tuple)
-	if err != nil {
-		return eff, err
-	}
-	if wire.Hash(eff.SubtreeHash()) != g.subtree {
-		return policy.Effective{}, ErrPolicyChanged
-	}
-	return eff, nil
-}
-
 // force returns nil while data may be collected and sent under g. The caller holds mu.
 func (r *Register) force(g *grant) error {
 	switch {
@@ -304,7 +244,7 @@ func (r *Register) force(g *grant) error {
 	}
 	now, behind := r.now()
 	switch {
-	case now >= g.expiry:
+	case now >= g.over():
 		return ErrExpired
 	case behind:
 		return ErrClock
@@ -332,7 +272,7 @@ func (r *Register) State(t policy.Tuple) State {
 			s.QuietUntil = instant(p.noAt).Add(eff.Purpose.Quiet)
 		}
 		if g := r.grants[p.consent]; g != nil && p.status == Given {
-			s.Consent, s.Expiry, s.Subtree, s.Notice = g.id, instant(g.expiry), g.subtree, g.notice
+			s.Consent, s.Expiry, s.Subtree, s.Notice = g.id, instant(g.over()), g.subtree, g.notice
 			if err == nil {
 				s.Err = r.force(g)
 			}

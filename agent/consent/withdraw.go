@@ -310,7 +310,7 @@ func (r *Register) sweep(at time.Time) (over []ended, err error) {
 			continue
 		}
 		switch {
-		case g.live && now >= g.expiry && g.closing == nil:
+		case g.live && now >= g.over() && g.closing == nil:
 			expired[g.tuple.Controller] = append(expired[g.tuple.Controller], ended{id, g.tuple})
 		case g.parked && r.parkedLong(g, now):
 			parked = append(parked, ended{id, g.tuple})
@@ -357,6 +357,9 @@ func (r *Register) sweep(at time.Time) (over []ended, err error) {
 			r.mu.Unlock()
 		}
 	}
+	if err := r.depart(); err != nil {
+		errs = append(errs, err)
+	}
 	for _, l := range r.ledgers {
 		if l.problem != nil {
 			if r.flush(l); l.problem != nil {
@@ -375,10 +378,6 @@ func (r *Register) parkedLong(g *grant, now int64) bool {
 	if _, err := r.ring.DataKey(g.id); err != nil {
 		return false
 	}
-	eff, err := r.doc.Effective(g.tuple.Category, g.tuple.Purpose)
-	if err != nil {
-		return false
-	}
-	keep := eff.Purpose.Device
-	return keep.Until == "" && now >= g.ended+int64(keep.For/time.Second)
+	keep := r.retention(g)
+	return keep > 0 && now >= g.ended+int64(keep/time.Second)
 }

@@ -45,6 +45,10 @@ type State struct {
 	PolicyKey string `cbor:"5,keyasint"`
 	// PolicyVersion is the highest version of the policy that was in force.
 	PolicyVersion int `cbor:"6,keyasint"`
+	// Policies has the mark of every document that the policy in force is made of, by its id.
+	Policies map[string]PolicyMark `cbor:"7,keyasint,omitempty"`
+	// Controllers has every controller with a ledger, as the last policy that named it says how it is reached.
+	Controllers map[policy.ControllerID]Controller `cbor:"8,keyasint,omitempty"`
 }
 
 // LedgerState is what the ring knows of one ledger.
@@ -124,6 +128,7 @@ func newState() *State {
 
 func (s *State) clone() *State {
 	c := *s
+	c.clonePolicy(s)
 	c.Ledgers = make(map[policy.ControllerID]*LedgerState, len(s.Ledgers))
 	for id, l := range s.Ledgers {
 		c.Ledgers[id] = l.clone()
@@ -240,7 +245,7 @@ func decodeState(plain []byte) (*State, error) {
 			return nil, errState
 		}
 	}
-	if s.Ledgers == nil || s.Grants == nil || s.HighWater < 0 || s.PolicyVersion < 0 {
+	if s.Ledgers == nil || s.Grants == nil || s.HighWater < 0 || s.PolicyVersion < 0 || !s.checkPolicy() {
 		return nil, errState
 	}
 	return s, nil
