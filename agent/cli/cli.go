@@ -50,7 +50,7 @@ type app struct {
 // commands are the groups in the order of the help.
 var commands = []func(*app) *cobra.Command{
 	runCommand, statusCommand, consentCommand, dataCommand, egressCommand, receiptCommand, sessionCommand, policyCommand,
-	contactsCommand, hasherCommand,
+	contactsCommand, sensorsCommand, hasherCommand,
 	completionCommand, versionCommand,
 }
 

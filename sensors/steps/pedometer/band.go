@@ -1,7 +1,5 @@
 package pedometer
 
-import "math"
-
 // band keeps what lies between about 0.6 and 3 Hz, the difference of two averages: each is a box of 4 or 16 samples
 // applied three times over, which is close to a bell curve and has no ringing.
 //
@@ -28,7 +26,7 @@ const (
 
 // next takes a sample in m/s2 and returns one of bandDelay samples before, in units, if there is one.
 func (f *band) next(m float64) (int32, bool) {
-	x := int64(math.Min(m*unit, maxSample))
+	x := int64(min(m*unit, maxSample))
 	if !f.begun {
 		f.begun, f.base, f.unfinished = true, x, bandDelay
 	}

@@ -58,9 +58,11 @@ type Stats struct {
 	// Gaps are pauses of more than Gap; Duration is the time that was observed, without the long ones.
 	Gaps     uint64
 	Duration time.Duration
-	// Level is what 1 g reads in the unit of the input: the median magnitude of the first seconds, followed
-	// slowly. 0 before the first 10 s, or the first Flush.
+	// Level is the mean magnitude of what Add was given, near 9.81; or what 1 g reads in the unit of what
+	// AddMagnitude was given: the median of the first 10 s, followed slowly, and 0 until then.
 	Level float64
+	// Scaled says that the samples came by AddMagnitude.
+	Scaled bool
 }
 
 // Counter counts steps. The zero value is ready. One goroutine feeds it, any may read Steps.
@@ -70,14 +72,14 @@ type Counter struct {
 	stats Stats
 
 	// The input: a line through the samples, averaged over periods.
-	begun  bool
-	scaled bool // the unit is unknown: AddMagnitude
-	t      int64
-	m      float64
-	phase  int64   // ns of the period that are in area
-	area   float64 // m * ns
+	begun bool
+	t     int64
+	m     float64
+	phase int64   // ns of the period that are in area
+	area  float64 // m * ns
 
-	waiting int // in kept
+	ours    float64 // samples that the mean is of
+	waiting int     // in kept
 	kept    [settling]float64
 
 	band   band
@@ -110,7 +112,7 @@ func (c *Counter) add(t int64, m float64, scaled bool) error {
 	if !(m <= maxValue) { // also NaN
 		return ErrValue
 	}
-	if c.begun && scaled == c.scaled {
+	if c.begun && scaled == c.stats.Scaled {
 		switch gap := uint64(t) - uint64(c.t); {
 		case t <= c.t && uint64(c.t)-uint64(t) <= uint64(LongGap):
 			c.stats.Late++
@@ -129,7 +131,10 @@ func (c *Counter) add(t int64, m float64, scaled bool) error {
 	}
 	c.Flush()
 	c.stats.Samples++
-	c.begun, c.scaled, c.t, c.m = true, scaled, t, m
+	if c.stats.Scaled != scaled {
+		c.stats.Scaled, c.stats.Level, c.ours = scaled, 0, 0
+	}
+	c.begun, c.t, c.m = true, t, m
 	return nil
 }
 
@@ -149,7 +154,9 @@ func (c *Counter) line(dt int64, m float64) {
 // sample takes one of our 25 samples a second, in the input's unit.
 func (c *Counter) sample(m float64) {
 	switch {
-	case !c.scaled:
+	case !c.stats.Scaled:
+		c.ours++
+		c.stats.Level += (m - c.stats.Level) / c.ours
 		c.process(m)
 	case c.stats.Level == 0:
 		c.kept[c.waiting] = m

@@ -114,8 +114,8 @@ func (r *rhythm) next(d int32) bool {
 	if r.end == 0 || r.n <= r.end+levelHalf {
 		r.real++
 	}
-	v := float64(d)
-	y := int32(4096 * v / (math.Abs(v) + float64(r.sum)/float64(r.have) + floor))
+	v, have := float64(d), float64(r.have)
+	y := int32(4096 * v * have / ((math.Abs(v)+floor)*have + float64(r.sum))) // v / (|v| + level + floor)
 	r.d[2*strikeHalf+r.fill] = d
 	r.y[maxLag+2+r.fill] = y
 	r.square += int64(y) * int64(y)
@@ -211,11 +211,13 @@ func (r *rhythm) correlate() {
 		r.sums[j] -= int64(v)
 	}
 	*c = [lags]int32{}
-	for i := 0; i < blockLen; i += 2 {
-		v := r.y[maxLag+2+i]
-		past := r.y[i+1 : i+1+lags] // from lag maxLag+1 to firstLag
-		for j, w := range past {
-			c[j] += v * w
+	const some = 4 // samples at a time, each two after the other
+	for i := 0; i < blockLen; i += 2 * some {
+		now := r.y[maxLag+2+i:][: 2*some : 2*some]
+		v0, v1, v2, v3 := now[0], now[2], now[4], now[6]
+		past := (*[lags + 2*(some-1)]int32)(r.y[i+1:]) // of the first sample, from lag maxLag+1 to firstLag
+		for j := range lags {
+			c[j] += v0*past[j] + v1*past[j+2] + v2*past[j+4] + v3*past[j+6]
 		}
 	}
 	for j, v := range c {
