@@ -67,6 +67,9 @@ type client struct {
 // client returns a client for a consent; the caller closes it. keyring.ErrNoKey when its identity is retired.
 func (u *Uploader) client(id policy.ControllerID, consent wire.UUID) (*client, error) {
 	controller, err := u.o.Policy().Controller(id)
+	if err != nil { // gone from the policy, but not everything that has to be told to it has been
+		controller, err = u.o.Register.Controller(id)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("controller %s: %w", id, err)
 	}

@@ -208,6 +208,11 @@ func (u *Uploader) sendBatches(ctx context.Context, t *task) (Result, error) {
 		receipt, err := u.sendBatch(ctx, c, id, batch)
 		var refusal *Refusal
 		switch {
+		case errors.Is(err, errOutdated):
+			if err := u.keepBack(t, batch); err != nil {
+				return result, err
+			}
+			continue
 		case err == nil:
 			result.Batches++
 			result.Reports += batch.Items
@@ -237,6 +242,9 @@ func (u *Uploader) sendBatches(ctx context.Context, t *task) (Result, error) {
 func (u *Uploader) sendBatch(ctx context.Context, c *client, id wire.UUID, batch spool.Sending) (wire.Receipt, error) {
 	ctx, cancel := u.o.Register.Context(ctx, id)
 	defer cancel()
+	if err := u.mayLeave(id, batch); err != nil {
+		return wire.Receipt{}, err
+	}
 	path := "/v1/batches/" + batch.ID.String()
 	entry, err := u.o.Journal.Begin(LaneB, id, http.MethodPut, path, batch.Body)
 	if err != nil {
@@ -256,6 +264,36 @@ func (u *Uploader) sendBatch(ctx context.Context, c *client, id wire.UUID, batch
 		err = nil // dropped in the meantime, which is counted
 	}
 	return receipt, err
+}
+
+// errOutdated says that a batch was made under terms that the policy in force no longer allows, while the consent goes on.
+var errOutdated = errors.New("made under terms that no longer hold")
+
+// mayLeave asks whether a batch may be sent under the terms it was made under.
+func (u *Uploader) mayLeave(id wire.UUID, batch spool.Sending) error {
+	plain, err := wire.Decompress(batch.Body)
+	if err != nil {
+		return err
+	}
+	b, err := wire.DecodeBatch(plain)
+	if err != nil {
+		return err
+	}
+	err = u.o.Register.MayLeave(id, b.Subtree)
+	if errors.Is(err, consent.ErrPolicyChanged) && u.o.Register.InForce(id) == nil {
+		return errOutdated
+	}
+	return err
+}
+
+// keepBack sets a batch aside whose terms no longer hold: it does not leave, and stays for its retention.
+func (u *Uploader) keepBack(t *task, batch spool.Sending) error {
+	err := u.o.Spool.Rejected(t.id.consent, batch.ID, "policy-changed")
+	if err != nil && !errors.Is(err, spool.ErrNotPending) {
+		return err
+	}
+	u.o.Log.Info("a batch made under wider terms is kept back", zap.Stringer("tuple", t.tuple), zap.Int("reports", batch.Items))
+	return nil
 }
 
 // park sets a batch aside that the controller refuses for good.

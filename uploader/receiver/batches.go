@@ -152,10 +152,7 @@ func (rv *Receiver) inForce(a agreement, subtree wire.Hash, now time.Time) (poli
 	if a.Expiry <= now.Unix() {
 		return policy.Effective{}, refuse(wire.ProblemConsentExpired, "the consent has expired")
 	}
-	if subtree != a.Subtree {
-		return policy.Effective{}, refuse(wire.ProblemPolicyMismatch, "the consent was given to something else")
-	}
-	return rv.effective(a.Category, a.Purpose, a.Subtree)
+	return rv.covers(a, subtree)
 }
 
 // checkFields refuses what the policy does not declare. The policy's errors name the field and hold no value; but

@@ -245,22 +245,6 @@ func insertConsent(tx queryer, m wire.Consent, hash wire.Hash, c caller, e polic
 	return err
 }
 
-// effective returns what the policy this receiver holds says about a (category, purpose) of its own, whose subtree
-// must be the one named.
-func (rv *Receiver) effective(category policy.CategoryID, purpose policy.PurposeID, subtree wire.Hash) (policy.Effective, error) {
-	e, err := rv.cfg.Policy.Effective(category, purpose)
-	if err != nil || !e.Category.Asked() {
-		return policy.Effective{}, refuse(wire.ProblemPolicyMismatch, "the policy declares no such category and purpose")
-	}
-	if e.Controller.ID != rv.cfg.Controller {
-		return policy.Effective{}, refuse(wire.ProblemWrongController, "the policy names another controller for this purpose")
-	}
-	if wire.Hash(e.SubtreeHash()) != subtree {
-		return policy.Effective{}, refuse(wire.ProblemPolicyMismatch, "the policy says something else about this purpose")
-	}
-	return e, nil
-}
-
 // putWithdrawal: PUT /v1/consents/{consent}/withdrawal
 func (rv *Receiver) putWithdrawal(w http.ResponseWriter, r *http.Request, c caller) (answer, error) {
 	id, err := pathUUID(r, "consent")

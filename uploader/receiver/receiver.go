@@ -37,6 +37,9 @@ import (
 type Config struct {
 	// Policy is the document that this receiver enforces.
 	Policy *policy.Document
+	// Earlier are versions of the policy that are still accepted, from people whose agent has not the new one yet, and from those
+	// whose consent was given to one of them and goes on because the new one is narrower.
+	Earlier []*policy.Document
 	// Controller is the controller of the policy for which it receives; everything for others is refused.
 	Controller policy.ControllerID
 	Store      *Store

@@ -34,6 +34,7 @@ type runOptions struct {
 	certificate string
 	key         string
 	level       string
+	layers, earlier []string
 }
 
 func (a *app) runCommand() *cobra.Command {
@@ -64,6 +65,8 @@ Without it, the folder holds controller.key (see keygen), and the policy must na
 	f.StringVar(&o.listen, "listen", "127.0.0.1:0", say("address to listen on; port 0 takes the port of the last time, or a free one", "监听地址；端口为 0 时沿用上次的端口或任取空闲端口"))
 	f.StringVar(&o.controller, "controller", "messenger", say("the controller of the policy for which it receives", "政策中的哪个控制者"))
 	f.StringVar(&o.policy, "policy", "", say("the policy: a signed note, or with --dev the YAML to start from", "政策文件：已签名；使用 --dev 时为原始 YAML"))
+	f.StringArrayVar(&o.layers, "policy-layer", nil, say("a signed policy that is laid over --policy; may be repeated", "叠加在 --policy 之上的已签名政策；可重复"))
+	f.StringArrayVar(&o.earlier, "policy-earlier", nil, say("an earlier version of the policy that is still accepted; may be repeated", "仍予接受的较早版本政策；可重复"))
 	f.StringVar(&o.policyKey, "policy-key", "", say("file with the policy's verifier key", "存放政策验证公钥的文件"))
 	f.StringVar(&o.certificate, "certificate", "", say("certificate chain, PEM", "证书链（PEM）"))
 	f.StringVar(&o.key, "certificate-key", "", say("private key of the certificate, PEM", "证书的私钥（PEM）"))
@@ -140,7 +143,11 @@ func (a *app) runReal(ctx context.Context, o runOptions, log *zap.Logger) (err e
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	rv, err := receiver.New(receiver.Config{Policy: doc, Controller: ctrl.ID, Store: store, Signer: signer, Log: log})
+	earlier, err := loadEarlier(o)
+	if err != nil {
+		return a.explain(err)
+	}
+	rv, err := receiver.New(receiver.Config{Policy: doc, Earlier: earlier, Controller: ctrl.ID, Store: store, Signer: signer, Log: log})
 	if err != nil {
 		return refused(err, a.say("the policy must hold the verifier key that keygen printed", "政策中须写入 keygen 输出的公钥"))
 	}
@@ -157,15 +164,38 @@ func (a *app) runReal(ctx context.Context, o runOptions, log *zap.Logger) (err e
 }
 
 func loadPolicy(o runOptions) (*policy.Document, error) {
-	data, err := os.ReadFile(o.policy)
+	return loadFiles(append([]string{o.policy}, o.layers...), o.policyKey)
+}
+
+// loadEarlier reads the earlier versions that are still accepted. One that was laid over another is given as it was printed
+// (scruple policy show --effective) and signed.
+func loadEarlier(o runOptions) ([]*policy.Document, error) {
+	var list []*policy.Document
+	for _, file := range o.earlier {
+		d, err := loadFiles([]string{file}, o.policyKey)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, d)
+	}
+	return list, nil
+}
+
+func loadFiles(names []string, keyFile string) (*policy.Document, error) {
+	key, err := os.ReadFile(keyFile)
 	if err != nil {
 		return nil, err
 	}
-	key, err := os.ReadFile(o.policyKey)
-	if err != nil {
-		return nil, err
+	var files []policy.File
+	for _, name := range names {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, policy.File{Name: name, Data: data})
 	}
-	return policy.Load(o.policy, data, policy.LoadOptions{Key: strings.TrimSpace(string(key))})
+	l, err := policy.LoadAll(files, policy.LoadOptions{Key: strings.TrimSpace(string(key))})
+	return l.Document, err
 }
 
 // pinned checks a certificate as an agent will.

@@ -51,8 +51,9 @@ type Receiver struct {
 	// Dir is its folder.
 	Dir string
 
-	opts Options
-	stop func()
+	opts    Options
+	earlier []*policy.Document
+	stop    func()
 }
 
 // New starts a receiver that ends with the test.
@@ -77,9 +78,12 @@ func New(t testing.TB, o Options) *Receiver {
 func (r *Receiver) Start(t testing.TB) {
 	t.Helper()
 	o := r.opts
+	if o.Policy == nil {
+		o.Policy = configs.PolicyYAML
+	}
 	dev, err := receiver.OpenDev(receiver.DevOptions{
 		Dir: o.Dir, Policy: o.Policy, Controller: o.Controller, Listen: "127.0.0.1:0", NotAfter: o.NotAfter,
-		Config: receiver.Config{Now: r.Now, Limits: o.Limits, Faults: r.Faults, Log: o.Log},
+		Config: receiver.Config{Earlier: r.earlier, Now: r.Now, Limits: o.Limits, Faults: r.Faults, Log: o.Log},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -103,6 +107,17 @@ func (r *Receiver) Start(t testing.TB) {
 			t.Errorf("close receiver: %v", err)
 		}
 	})
+}
+
+// Change restarts it with another version of the policy, made of the present one by edit, and signed with the same key. It goes
+// on accepting the versions it had where accept is set.
+func (r *Receiver) Change(t testing.TB, accept bool, edit func(yaml string) string) {
+	t.Helper()
+	r.Stop()
+	if r.opts.Policy = []byte(edit(string(r.YAML))); accept {
+		r.earlier = append(r.earlier, r.Policy)
+	}
+	r.Start(t)
 }
 
 // Stop ends it as a clean exit does. It may be called again.
