@@ -157,7 +157,7 @@ func (r *Register) grantLocked(t policy.Tuple, lang policy.Lang, notice wire.Has
 	rec.Message, err = wire.Sign(ed25519.NewKeyFromSeed(identity), wire.Consent{
 		Consent: fresh, Controller: string(t.Controller), Category: string(t.Category), Purpose: string(t.Purpose),
 		PolicyVersion: rec.PolicyVersion, Subtree: rec.Subtree, Notice: rec.Notice.SHA256, Lang: string(rec.Notice.Lang),
-		Time: rec.Time, Expiry: rec.Expiry,
+		Time: rec.Time, Expiry: rec.Expiry, Sequence: 1,
 	})
 	if err != nil {
 		return id, nil, err
@@ -175,7 +175,9 @@ func (r *Register) grantLocked(t policy.Tuple, lang policy.Lang, notice wire.Has
 	}
 	err = r.put(t.Controller, now, &change{records: records, keys: func(s *keyring.State) error {
 		destroy(s, over)
-		s.Grants[fresh] = &keyring.Grant{Tuple: t, DataKey: slices.Clone(data), Identity: slices.Clone(identity)}
+		s.Grants[fresh] = &keyring.Grant{
+			Tuple: t, DataKey: slices.Clone(data), Identity: slices.Clone(identity), Sequence: 1, Latest: wire.HashOf(rec.Message),
+		}
 		return nil
 	}})
 	if err != nil {

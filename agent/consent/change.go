@@ -100,8 +100,8 @@ func (r *Register) put(controller policy.ControllerID, now int64, c *change) err
 				Generation: fresh.generation, Seed: keyring.NewKey(), RecordKeys: map[uint64]keyring.Secret{},
 			}
 			if ls != nil {
-				next.Retired = append(ls.Retired, ls)
-				ls.Retired, ls.Pending = nil, nil
+				next.Retired, next.Tombstones = append(ls.Retired, ls), ls.Tombstones
+				ls.Retired, ls.Pending, ls.Tombstones = nil, nil, nil
 			}
 			s.Ledgers[controller], ls = next, next
 		}
@@ -122,6 +122,9 @@ func (r *Register) put(controller policy.ControllerID, now int64, c *change) err
 			}
 			ls.RecordKeys[rec.Seq] = key
 			frames = append(frames, frame)
+			if g := s.Grants[rec.Consent]; g != nil && len(rec.Message) > 0 {
+				g.Sequence, g.Latest = rec.sequence, wire.HashOf(rec.Message)
+			}
 		}
 		waiting := 0
 		for _, f := range frames {
@@ -221,11 +224,16 @@ func destroy(s *keyring.State, over []ended) {
 
 // farewell returns the record that ends a consent with the signed message that tells its controller so.
 func (r *Register) farewell(t policy.Tuple, consent wire.UUID, e Event, erase bool, now int64, who Actor) (*Record, error) {
+	return r.farewellAfter(t, consent, e, erase, now, who, 0)
+}
+
+// farewellAfter is farewell with a message that is numbered beyond after.
+func (r *Register) farewellAfter(t policy.Tuple, consent wire.UUID, e Event, erase bool, now int64, who Actor, after uint64) (*Record, error) {
 	rec := r.record(t, e, who, now)
 	rec.Consent, rec.Clear = consent, erase
 	var err error
-	rec.Message, err = r.sign(consent, wire.Withdrawal{
-		Consent: consent, Controller: string(t.Controller), Time: now, Clear: erase,
+	rec.Message, rec.sequence, err = r.sign(consent, after, func(n uint64) any {
+		return wire.Withdrawal{Consent: consent, Controller: string(t.Controller), Time: now, Clear: erase, Sequence: n}
 	})
 	if errors.Is(err, keyring.ErrNoKey) {
 		err = nil // only damage gets here; the end of a consent must not depend on it
@@ -233,14 +241,22 @@ func (r *Register) farewell(t policy.Tuple, consent wire.UUID, e Event, erase bo
 	return rec, err
 }
 
-// sign returns a signed message under the identity of a consent.
-func (r *Register) sign(consent wire.UUID, message any) ([]byte, error) {
+// sign returns a message, signed under the identity of a consent, with its number: one more than that of the latest
+// message about this consent, and more than after. put brings the number into the ring.
+func (r *Register) sign(consent wire.UUID, after uint64, message func(number uint64) any) (signed []byte, number uint64, err error) {
 	key, err := r.ring.Identity(consent)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	defer clear(key)
-	return wire.Sign(key, message)
+	r.ring.View(func(s *keyring.State) {
+		if g := s.Grants[consent]; g != nil {
+			number = g.Sequence
+		}
+	})
+	number = max(number, after) + 1
+	signed, err = wire.Sign(key, message(number))
+	return signed, number, err
 }
 
 // Problems returns, per controller, why records wait in the key ring instead of being in the ledger's file, or why a

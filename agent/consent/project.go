@@ -20,6 +20,7 @@ type tuple struct {
 	terms   wire.Hash // of what the open question is about
 	asked   bool
 	noAt    int64 // of the last refusal or withdrawal, 0: none
+	why     error // why a consent was invalidated
 }
 
 // grant is one consent that was given, until nothing is left to do for it.
@@ -147,22 +148,25 @@ func (r *Register) applyEnd(rec *Record, t *tuple) {
 	}
 	current := t.consent == rec.Consent && !rec.Consent.IsZero()
 	reason, status := error(ErrWithdrawn), Withdrawn
-	switch rec.Event {
-	case EventExpired:
+	switch {
+	case rec.Event == EventExpired:
 		reason, status = ErrExpired, Expired
-	case EventInvalidated:
+	case rec.Cause == CauseRolledBack:
+		reason, status = ErrRolledBack, Invalidated
+	case rec.Event == EventInvalidated:
 		reason, status = ErrNotGiven, Invalidated
 	}
 	if g.live {
 		g.live, g.end, g.ended = false, reason, rec.Time
 	}
-	g.parked = rec.Event == EventInvalidated
+	g.parked = rec.Event == EventInvalidated && rec.Cause == ""
 	g.cleared = g.cleared || rec.Clear
 	if rec.Clear {
 		g.confirmed = false
 	}
 	if current || (t.status == Invalidated && rec.Event == EventWithdrawn) {
 		t.status, t.since, t.consent, t.asked, t.shown = status, rec.Time, wire.UUID{}, false, Notice{}
+		t.why = reason
 		if rec.Event == EventWithdrawn {
 			t.noAt = rec.Time
 		}

@@ -59,9 +59,21 @@ type Record struct {
 	Counter uint64 `json:"counter"`
 	// Terms are the encoded policy.Terms that Subtree is the hash of, beside every notice that was shown.
 	Terms []byte `json:"-"`
+	// Cause says why a consent was invalidated; "" for a change of its terms or a restarted ledger.
+	Cause Cause `json:"cause,omitempty"`
+	// Evidence is what showed it: with CauseRolledBack the later message or checkpoint, as it was signed here.
+	Evidence []byte `json:"evidence,omitempty"`
 	// Erased says that the body of this record has been erased: only Seq is known.
 	Erased bool `json:"erased,omitempty"`
+
+	sequence uint64 // of Message, for the key ring
 }
+
+// Cause says why a consent was invalidated, from a closed list.
+type Cause string
+
+// CauseRolledBack: something signed here is later than this ledger, which therefore was put back to an older state.
+const CauseRolledBack Cause = "rolled-back"
 
 // RecordVersion is the version of Record's schema. Version 1 had the ids in the open and was never released.
 const RecordVersion = 2
@@ -71,7 +83,7 @@ const RecordVersion = 2
 const (
 	maxNotice  = 64 << 10
 	maxMessage = 16 << 10
-	maxRecord  = maxNotice + policy.MaxTerms + 2*maxMessage + 4096
+	maxRecord  = maxNotice + policy.MaxTerms + 3*maxMessage + 4096
 )
 
 // Tuple returns the tuple the record is about.
@@ -96,7 +108,7 @@ func (r *Record) check() error {
 		return bad("actor")
 	case len(r.Terms) > policy.MaxTerms || len(r.Terms) > 0 && wire.HashOf(r.Terms) != r.Subtree:
 		return bad("terms")
-	case len(r.Notice.Text) > maxNotice || len(r.Message) > maxMessage || len(r.Receipt) > maxMessage:
+	case len(r.Notice.Text) > maxNotice || len(r.Message) > maxMessage || len(r.Receipt) > maxMessage || len(r.Evidence) > maxMessage:
 		return bad("length")
 	case hasNotice && (r.Notice.Lang == "" || len(r.Notice.Lang) > 64 || r.Notice.SHA256.IsZero()),
 		r.Notice.Text != "" && r.Notice.SHA256 != wire.HashOf([]byte(r.Notice.Text)):
@@ -147,6 +159,8 @@ func (r *Record) check() error {
 		return bad("clear")
 	case r.Expiry != 0 && r.Event != EventGiven:
 		return bad("expiry")
+	case r.Cause != "" && (r.Cause != CauseRolledBack || r.Event != EventInvalidated), len(r.Evidence) > 0 && r.Cause == "":
+		return bad("cause")
 	case r.Notice.Text != "" && r.Event != EventGiven && r.Event != EventRequested:
 		return bad("notice")
 	}

@@ -280,7 +280,7 @@ func (r *Register) State(t policy.Tuple) State {
 				s.Status, s.Since = Expired, s.Expiry
 			}
 		} else if err == nil {
-			s.Err = map[Status]error{Withdrawn: ErrWithdrawn, Expired: ErrExpired}[p.status]
+			s.Err = map[Status]error{Withdrawn: ErrWithdrawn, Expired: ErrExpired, Invalidated: p.why}[p.status]
 			if s.Err == nil {
 				s.Err = ErrNotGiven
 			}

@@ -310,7 +310,7 @@ func TestRecordSaysWhatWasShown(t *testing.T) {
 	b.ok(err)
 	wantMessage := wire.Consent{
 		Consent: id, Controller: "messenger", Category: "contacts", Purpose: "find", PolicyVersion: 1, Subtree: want.Subtree,
-		Notice: n.SHA256, Lang: string(n.Lang), Time: want.Time, Expiry: want.Expiry,
+		Notice: n.SHA256, Lang: string(n.Lang), Time: want.Time, Expiry: want.Expiry, Sequence: 1,
 	}
 	if m != wantMessage {
 		t.Errorf("got message %+v, want %+v", m, wantMessage)

@@ -52,6 +52,8 @@ type withheld struct {
 	RefersTo uint64         `cbor:"7,keyasint"`
 	Receipt  []byte         `cbor:"8,keyasint"`
 	Counter  uint64         `cbor:"9,keyasint"`
+	Cause    Cause          `cbor:"10,keyasint,omitempty"`
+	Evidence []byte         `cbor:"11,keyasint,omitempty"`
 }
 
 // seed is the secret of one record, from which its salt and its blind come. Showing one of them tells nothing of the other.
@@ -98,6 +100,7 @@ func encodeRecord(r *Record, blind wire.Hash) (statement, rest []byte, err error
 	}
 	rest, err = wire.Marshal(withheld{
 		r.Consent, r.Subject, r.Actor.UID, r.Notice.Text, r.Terms, r.Message, r.RefersTo, r.Receipt, r.Counter,
+		r.Cause, r.Evidence,
 	})
 	if err != nil {
 		return nil, nil, err
@@ -134,6 +137,7 @@ func decodeRecord(statement, rest []byte, blind wire.Hash) (*Record, error) {
 		Category: s.Category, Purpose: s.Purpose, Expiry: s.Expiry, PolicyID: s.PolicyID, PolicyVersion: s.PolicyVersion,
 		Subtree: s.Subtree, Notice: Notice{s.Lang, w.Text, s.Notice}, Actor: Actor{w.UID, s.Channel, s.Person}, Clear: s.Clear,
 		Message: w.Message, RefersTo: w.RefersTo, Receipt: w.Receipt, Counter: w.Counter, Terms: w.Terms, Contact: s.Contact,
+		Cause: w.Cause, Evidence: w.Evidence,
 	}
 	return r, r.check()
 }

@@ -248,8 +248,8 @@ func (r *Register) erase(t policy.Tuple, who Actor) (request wire.UUID, what []e
 	id := wire.NewUUID()
 	rec := r.record(t, EventErased, who, now)
 	rec.Consent = p.consent
-	rec.Message, err = r.sign(p.consent, wire.Erasure{
-		ID: id, Consent: p.consent, Controller: string(t.Controller), Time: now,
+	rec.Message, rec.sequence, err = r.sign(p.consent, 0, func(n uint64) any {
+		return wire.Erasure{ID: id, Consent: p.consent, Controller: string(t.Controller), Time: now, Sequence: n}
 	})
 	if err != nil {
 		return request, nil, err
