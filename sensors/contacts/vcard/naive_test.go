@@ -3,6 +3,7 @@ package vcard_test
 import (
 	"bytes"
 	"io"
+	"math/rand/v2"
 	"reflect"
 	"strings"
 	"testing"
@@ -39,6 +40,8 @@ type naive struct {
 	wait  bool // for a nested card
 	cards int
 	all   []found
+
+	unpaired, unfinished int
 }
 
 type physicalLine struct {
@@ -46,7 +49,7 @@ type physicalLine struct {
 	text   string
 }
 
-func readNaively(in string) []found {
+func readNaively(in string) *naive {
 	n := &naive{}
 	number := 1
 	for i := 0; i < len(in); {
@@ -70,7 +73,10 @@ func readNaively(in string) []found {
 	for i := 0; i < len(n.lines); {
 		i = n.logical(i)
 	}
-	return n.all
+	if n.open {
+		n.unfinished++
+	}
+	return n
 }
 
 func isBlank(s string) bool { return s != "" && (s[0] == ' ' || s[0] == '\t') }
@@ -165,12 +171,18 @@ func (n *naive) logical(i int) int {
 		case wait:
 			n.agent++
 		default:
+			if n.open {
+				n.unfinished++
+			}
 			n.cards, n.open, n.agent = n.cards+1, true, 0
 		}
 	case name == "END" && params == "" && strings.EqualFold(value, "VCARD"):
 		if n.agent > 0 {
 			n.agent--
 		} else {
+			if !n.open {
+				n.unpaired++
+			}
 			n.open = false
 		}
 	case name == "AGENT":
@@ -237,22 +249,52 @@ func assemble(recipe []byte) string {
 	return b.String()
 }
 
-func sameAsNaive(t *testing.T, in string) {
+// sameAsNaive reads in the usual block and in small ones, whose ends fall at all
+// places of the lines.
+func sameAsNaive(t *testing.T, in string, sizes ...int) {
 	t.Helper()
-	want := readNaively(in)
-	got, _ := collect(t, vcard.NewReader(strings.NewReader(in)))
-	if len(got) != len(want) {
-		t.Fatalf("%d values, want %d\ngot  %+v\nwant %+v\nin %q", len(got), len(want), got, want, in)
-	}
-	for i, w := range want {
-		g := got[i]
-		if w.Text == "" {
-			g.Text = ""
+	n := readNaively(in)
+	want := n.all
+	for _, size := range append(sizes, 128<<10, 144, 193, 251+len(in)%64) {
+		got, s := collect(t, vcard.NewReaderBlock(strings.NewReader(in), size))
+		if s.Cards != n.cards || s.Skips[vcard.Unpaired] != n.unpaired || s.Skips[vcard.Unfinished] != n.unfinished {
+			t.Fatalf("block of %d: %d cards, passed over %v; want %d, %d without a begin, %d without an end\nin %q",
+				size, s.Cards, s.Skips.Words(), n.cards, n.unpaired, n.unfinished, in)
 		}
-		if g != w {
-			t.Fatalf("value %d: got %+v, want %+v\nin %q", i, g, w, in)
+		if len(got) != len(want) {
+			t.Fatalf("block of %d: %d values, want %d\ngot  %+v\nwant %+v\nin %q", size, len(got), len(want), got, want, in)
+		}
+		for i, w := range want {
+			g := got[i]
+			if w.Text == "" {
+				g.Text = ""
+			}
+			if g != w {
+				t.Fatalf("block of %d: value %d: got %+v, want %+v\nin %q", size, i, g, w, in)
+			}
 		}
 	}
+}
+
+// TestBlocks puts lines together at random and compares.
+func TestBlocks(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 1))
+	for range 300 {
+		recipe := make([]byte, 60)
+		for i := range recipe {
+			recipe[i] = byte(rng.Uint32())
+		}
+		sameAsNaive(t, assemble(recipe))
+	}
+	var book strings.Builder
+	for i := range 100 {
+		book.WriteString(card("TEL:"+strings.Repeat("1", 8+i%20), "NOTE:x\r\n y", "EMAIL;TYPE=HOME:ada@example.com", "N:x", "UID:"+strings.Repeat("0", i%59)))
+	}
+	var sizes []int
+	for size := 128; size < 1400; size++ {
+		sizes = append(sizes, size)
+	}
+	sameAsNaive(t, book.String(), sizes...)
 }
 
 // FuzzStructure compares the reader with the naive one on books put together

@@ -91,7 +91,7 @@ func (r *Reader) quickWindows() bool {
 			}
 			if at+64 > len(b) {
 				if blank(b[at]) && at == start {
-					return r.refuse(w.before(breaks), line-1)
+					return r.fold(b, w.before(breaks), start, line)
 				}
 				return r.refuse(start, line)
 			}
@@ -100,8 +100,8 @@ func (r *Reader) quickWindows() bool {
 				switch c := b[at]; {
 				case c == '\n':
 					return r.refuse(start, line)
-				case blank(c) && at == start: // a fold of the line before
-					return r.refuse(w.before(breaks), line-1)
+				case blank(c) && at == start:
+					return r.fold(b, w.before(breaks), start, line)
 				case at > r.pos && b[at-1] == '\r', c == 0xef && at == start: // perhaps a byte order mark
 					return r.refuse(start, line)
 				}
@@ -144,7 +144,8 @@ func (r *Reader) quickWindows() bool {
 				// Whether the last line is folded was not seen if it ends the last window.
 				return r.refuse(w.prev, w.line-1)
 			}
-			return r.refuse(w.start, w.line)
+			// A line that was read already may reach beyond the last window.
+			return r.refuse(r.pos, r.line)
 		}
 	}
 }
@@ -168,6 +169,23 @@ func (w *window) before(breaks uint64) int {
 		return w.base + 64 - bits.LeadingZeros64(rest)
 	}
 	return w.start
+}
+
+// fold leaves to step the fold that begins at start, if the line before, which
+// begins at before and is of no interest, has its colon and is not
+// quoted-printable; and else that line.
+func (r *Reader) fold(b []byte, before, start, line int) bool {
+	text := b[before:start]
+	if colon := bytes.IndexByte(text, ':'); colon >= 0 {
+		semi := bytes.IndexByte(text[:colon], ';')
+		if semi < 0 {
+			return r.refuse(start, line)
+		}
+		if c, p := parameters(text[semi:]); c >= 0 && !p.qp {
+			return r.refuse(start, line)
+		}
+	}
+	return r.refuse(before, line-1)
 }
 
 // refuse leaves the line at start to step.
