@@ -163,6 +163,7 @@ func (r *Ring) Update(act func(*State) error) error {
 		next.wipe()
 		return err
 	}
+	next.dropPlaces()
 	next.Counter++
 	err := r.write(next)
 	if err != nil && !durable.Replaced(err) {

@@ -49,6 +49,8 @@ type State struct {
 	Policies map[string]PolicyMark `cbor:"7,keyasint,omitempty"`
 	// Controllers has every controller with a ledger, as the last policy that named it says how it is reached.
 	Controllers map[policy.ControllerID]Controller `cbor:"8,keyasint,omitempty"`
+	// Places has the secret of places of every controller that is told of any.
+	Places map[policy.ControllerID]*Place `cbor:"9,keyasint,omitempty"`
 }
 
 // LedgerState is what the ring knows of one ledger.
@@ -123,12 +125,16 @@ func (g *Grant) DestroyData() {
 }
 
 func newState() *State {
-	return &State{Ledgers: map[policy.ControllerID]*LedgerState{}, Grants: map[wire.UUID]*Grant{}}
+	return &State{
+		Ledgers: map[policy.ControllerID]*LedgerState{}, Grants: map[wire.UUID]*Grant{},
+		Places: map[policy.ControllerID]*Place{},
+	}
 }
 
 func (s *State) clone() *State {
 	c := *s
 	c.clonePolicy(s)
+	c.clonePlaces(s)
 	c.Ledgers = make(map[policy.ControllerID]*LedgerState, len(s.Ledgers))
 	for id, l := range s.Ledgers {
 		c.Ledgers[id] = l.clone()
@@ -201,6 +207,7 @@ func (s *State) wipe() {
 		clear(g.Identity)
 		g.DestroyData()
 	}
+	s.wipePlaces()
 }
 
 var errState = errors.New("not a key ring")
@@ -245,7 +252,7 @@ func decodeState(plain []byte) (*State, error) {
 			return nil, errState
 		}
 	}
-	if s.Ledgers == nil || s.Grants == nil || s.HighWater < 0 || s.PolicyVersion < 0 || !s.checkPolicy() {
+	if !s.placesOK() || s.Ledgers == nil || s.Grants == nil || s.HighWater < 0 || s.PolicyVersion < 0 || !s.checkPolicy() {
 		return nil, errState
 	}
 	return s, nil
