@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/scruple-agent/scruple/agent/keyring"
 	"github.com/scruple-agent/scruple/uploader/wire"
 )
@@ -46,6 +48,9 @@ func (u *Uploader) epoch(ctx context.Context, id wire.UUID) (wire.Epoch, error) 
 		return wire.Epoch{}, err
 	}
 	defer c.close()
+	if err := u.compare(ctx, c, id); err != nil {
+		return wire.Epoch{}, err
+	}
 	return u.fetchEpoch(ctx, c, id)
 }
 
@@ -91,6 +96,10 @@ func (u *Uploader) remoteData(ctx context.Context, id wire.UUID) ([]byte, error)
 		return nil, err
 	}
 	defer c.close()
+	// What the controller holds is shown whatever comes of the comparison.
+	if err := u.compareNow(ctx, c, id); err != nil {
+		u.o.Log.Warn("cannot compare the latest message with the controller's", zap.Stringer("tuple", tuple), zap.Error(err))
+	}
 	a, err := c.do(ctx, http.MethodGet, "/v1/data", nil, "", maxRemote)
 	return a.body, err
 }

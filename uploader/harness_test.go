@@ -161,6 +161,7 @@ type controller struct {
 	requests []seen
 	conns    int
 	resumed  bool
+	latest   map[string][]byte // the latest message about each consent
 	// answer replaces the answer when it returns true.
 	answer func(w http.ResponseWriter, r *http.Request, body []byte) bool
 }
@@ -229,7 +230,39 @@ func (c *controller) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if answer != nil && answer(w, r, body) {
 		return
 	}
+	if r.Method == http.MethodGet && strings.HasPrefix(r.URL.Path, "/v1/consents/") {
+		c.showLatest(w, strings.TrimPrefix(r.URL.Path, "/v1/consents/"))
+		return
+	}
+	c.keep(body)
 	w.Write(c.receipt(r.URL.Path, body))
+}
+
+// keep keeps a message of lane A if it is the latest of its consent.
+func (c *controller) keep(body []byte) {
+	m, _, err := wire.OpenAny(body)
+	if err != nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.latest == nil {
+		c.latest = map[string][]byte{}
+	}
+	if before, _, err := wire.OpenAny(c.latest[m.Consent.String()]); err != nil || before.Sequence < m.Sequence {
+		c.latest[m.Consent.String()] = body
+	}
+}
+
+func (c *controller) showLatest(w http.ResponseWriter, id string) {
+	c.mu.Lock()
+	body := c.latest[id]
+	c.mu.Unlock()
+	if body == nil {
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	w.Write(body)
 }
 
 // receipt confirms a request.

@@ -74,6 +74,9 @@ func (u *Uploader) sendMessages(ctx context.Context, t *task) error {
 		m := messages[0]
 		u.o.Register.Tried(t.controller, m.Seq)
 		receipt, err := u.sendMessage(ctx, c, m.Consent, m.Kind, m.Path, m.Body)
+		if withdrawnThere(err) {
+			err = errors.Join(u.compareNow(ctx, c, m.Consent), err)
+		}
 		if err != nil {
 			return fmt.Errorf("%s message: %w", m.Kind, err)
 		}
@@ -196,6 +199,9 @@ func (u *Uploader) sendBatches(ctx context.Context, t *task) (Result, error) {
 		return result, err
 	}
 	defer c.close()
+	if err := u.compare(ctx, c, id); err != nil {
+		return result, err
+	}
 	again := false // the controller was told about the consent once more
 	for {
 		batch, err := u.o.Spool.Next(id)
@@ -228,6 +234,8 @@ func (u *Uploader) sendBatches(ctx context.Context, t *task) (Result, error) {
 				return result, fmt.Errorf("introduce the consent again: %w", err)
 			}
 			continue
+		case withdrawnThere(err):
+			err = errors.Join(u.compareNow(ctx, c, id), err)
 		case spoilt(refusal.Kind):
 			if err := u.park(ctx, c, t, batch, refusal); err != nil {
 				return result, err

@@ -29,7 +29,7 @@ func TestConsentThenBatch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	requests := h.far.got("")
+	requests := h.far.got("PUT ")
 	if len(requests) != 2 || !strings.HasPrefix(requests[0].line, "PUT /v1/consents/"+id.String()) || !strings.HasPrefix(requests[1].line, "PUT /v1/batches/") {
 		t.Fatalf("requests: %v", requests)
 	}
@@ -336,7 +336,7 @@ func TestForgottenConsentIsIntroducedAgain(t *testing.T) {
 	h.store(t, h.tuple, 1)
 	known := 0
 	h.far.set(func(w http.ResponseWriter, r *http.Request, _ []byte) bool {
-		if strings.HasPrefix(r.URL.Path, "/v1/consents/") {
+		if r.Method == http.MethodPut && strings.HasPrefix(r.URL.Path, "/v1/consents/") {
 			known++
 			return false
 		}
@@ -363,7 +363,7 @@ func TestForgottenConsentIsIntroducedAgain(t *testing.T) {
 	if _, err := h.Flush(t.Context(), id); err == nil {
 		t.Error("Flush reports success")
 	}
-	if n := len(h.far.got("")); n > 8 {
+	if n := len(h.far.got("PUT ")); n > 8 {
 		t.Errorf("%d requests in all", n)
 	}
 }
@@ -423,10 +423,10 @@ func TestEpoch(t *testing.T) {
 	}
 	answer := body(epoch)
 	h.far.set(func(w http.ResponseWriter, r *http.Request, _ []byte) bool {
-		if r.Method == http.MethodGet {
+		if r.URL.Path == "/v1/contacts/epoch" {
 			w.Write(answer)
 		}
-		return r.Method == http.MethodGet
+		return r.URL.Path == "/v1/contacts/epoch"
 	})
 	if _, err := h.Epoch(t.Context(), wire.NewUUID()); !errors.Is(err, consent.ErrNotInForce) {
 		t.Errorf("without consent: got %v, want ErrNotInForce", err)
@@ -437,7 +437,8 @@ func TestEpoch(t *testing.T) {
 			t.Fatalf("got %v, %v", got, err)
 		}
 	}
-	if got := h.far.got(""); len(got) != 2 || !strings.HasPrefix(got[0].line, "PUT /v1/consents/") || got[1].line != "GET /v1/contacts/epoch" {
+	if got := h.far.got(""); len(got) != 3 || !strings.HasPrefix(got[0].line, "PUT /v1/consents/") ||
+		!strings.HasPrefix(got[1].line, "GET /v1/consents/") || got[2].line != "GET /v1/contacts/epoch" {
 		t.Errorf("requests: %v", got)
 	}
 	expired := epoch

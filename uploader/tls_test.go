@@ -205,7 +205,7 @@ func TestNothingLinksTuples(t *testing.T) {
 		h.store(t, h.tuple, 1)
 		h.store(t, contacts, 1)
 	}
-	requests := h.far.got("")
+	requests := h.far.got("PUT ")
 	if len(requests) != 6 {
 		t.Fatalf("%d requests, want 6", len(requests))
 	}

@@ -71,8 +71,9 @@ type Uploader struct {
 	kick   chan struct{}
 	lanes  map[Lane]chan struct{} // tokens
 
-	mu    sync.Mutex
-	tasks map[taskID]*task
+	mu       sync.Mutex
+	tasks    map[taskID]*task
+	compared map[wire.UUID]bool // consents whose latest message the controller has shown since the start
 }
 
 // taskID names a queue: each consent has one on each lane.
@@ -133,7 +134,7 @@ func New(o Options) *Uploader {
 		o.Dial = (&net.Dialer{Timeout: dialTime}).DialContext
 	}
 	u := &Uploader{
-		o: o, kick: make(chan struct{}, 1), tasks: map[taskID]*task{},
+		o: o, kick: make(chan struct{}, 1), tasks: map[taskID]*task{}, compared: map[wire.UUID]bool{},
 		lanes: map[Lane]chan struct{}{LaneA: make(chan struct{}, concurrentA), LaneB: make(chan struct{}, concurrentB)},
 	}
 	rand.Read(u.secret[:])

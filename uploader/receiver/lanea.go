@@ -129,18 +129,18 @@ func (rv *Receiver) sign(tx queryer, kind wire.MessageKind, id wire.UUID, r wire
 
 // openMessage reads a lane A message, which must be signed with the connection's own key and meant for this
 // controller.
-func openMessage[T wire.Consent | wire.Withdrawal | wire.Erasure](rv *Receiver, w http.ResponseWriter, r *http.Request, c caller) (T, wire.Hash, error) {
+func openMessage[T wire.Consent | wire.Withdrawal | wire.Erasure](rv *Receiver, w http.ResponseWriter, r *http.Request, c caller) (T, []byte, error) {
 	var zero T
 	body, err := readBody(w, r, maxMessage, "")
 	if err != nil {
-		return zero, wire.Hash{}, err
+		return zero, nil, err
 	}
 	message, key, err := wire.Open[T](body)
 	if err != nil {
-		return zero, wire.Hash{}, refuse(wire.ProblemMalformed, "the body is not a signed message of this kind")
+		return zero, nil, refuse(wire.ProblemMalformed, "the body is not a signed message of this kind")
 	}
 	if !c.key.Equal(key) {
-		return zero, wire.Hash{}, refuse(wire.ProblemMalformed, "the message is not signed with the connection's own key")
+		return zero, nil, refuse(wire.ProblemMalformed, "the message is not signed with the connection's own key")
 	}
 	var controller string
 	switch m := any(message).(type) {
@@ -152,9 +152,9 @@ func openMessage[T wire.Consent | wire.Withdrawal | wire.Erasure](rv *Receiver, 
 		controller = m.Controller
 	}
 	if controller != string(rv.cfg.Controller) {
-		return zero, wire.Hash{}, refuse(wire.ProblemWrongController, "the message names another controller")
+		return zero, nil, refuse(wire.ProblemWrongController, "the message names another controller")
 	}
-	return message, wire.HashOf(body), nil
+	return message, body, nil
 }
 
 // putConsent: PUT /v1/consents/{consent}
@@ -163,14 +163,14 @@ func (rv *Receiver) putConsent(w http.ResponseWriter, r *http.Request, c caller)
 	if err != nil {
 		return answer{}, err
 	}
-	m, hash, err := openMessage[wire.Consent](rv, w, r, c)
+	m, body, err := openMessage[wire.Consent](rv, w, r, c)
 	if err != nil {
 		return answer{}, err
 	}
 	if m.Consent != id {
 		return answer{}, refuse(wire.ProblemMalformed, "the message names another consent than the path")
 	}
-	now := rv.cfg.Now()
+	now, hash := rv.cfg.Now(), wire.HashOf(body)
 	var receipt []byte
 	// Lane A is finished even if the device has hung up: it will ask again anyway.
 	err = rv.cfg.Store.update(context.WithoutCancel(r.Context()), func(tx *sql.Tx) (err error) {
@@ -193,6 +193,9 @@ func (rv *Receiver) putConsent(w http.ResponseWriter, r *http.Request, c caller)
 		}
 		receipt, err = rv.sign(tx, wire.MsgConsent, id, wire.Receipt{Kind: wire.ReceiptConsent, Consent: id, Body: hash, Time: now})
 		if err != nil {
+			return err
+		}
+		if err := remember(tx, id, m.Sequence, false, body); err != nil {
 			return err
 		}
 		return insertConsent(tx, m, hash, c, e, now)
@@ -251,14 +254,14 @@ func (rv *Receiver) putWithdrawal(w http.ResponseWriter, r *http.Request, c call
 	if err != nil {
 		return answer{}, err
 	}
-	m, hash, err := openMessage[wire.Withdrawal](rv, w, r, c)
+	m, body, err := openMessage[wire.Withdrawal](rv, w, r, c)
 	if err != nil {
 		return answer{}, err
 	}
 	if m.Consent != id {
 		return answer{}, refuse(wire.ProblemMalformed, "the message names another consent than the path")
 	}
-	now := rv.cfg.Now()
+	now, hash := rv.cfg.Now(), wire.HashOf(body)
 	var receipt []byte
 	err = rv.cfg.Store.update(context.WithoutCancel(r.Context()), func(tx *sql.Tx) (err error) {
 		if by, taken, err := owner(tx, id); err != nil {
@@ -275,6 +278,9 @@ func (rv *Receiver) putWithdrawal(w http.ResponseWriter, r *http.Request, c call
 		}
 		if _, err := tx.Exec(`INSERT INTO tombstones (consent, pseudonym, withdrawn, cleared) VALUES (?, ?, ?, ?)
 			ON CONFLICT DO UPDATE SET cleared = cleared OR excluded.cleared`, id[:], c.pseudonym[:], now.Unix(), m.Clear); err != nil {
+			return err
+		}
+		if err := remember(tx, id, m.Sequence, true, body); err != nil {
 			return err
 		}
 		done := wire.Receipt{Kind: wire.ReceiptWithdrawal, Consent: id, Body: hash, Time: now}
@@ -310,14 +316,14 @@ func (rv *Receiver) putErasure(w http.ResponseWriter, r *http.Request, c caller)
 	if err != nil {
 		return answer{}, err
 	}
-	m, hash, err := openMessage[wire.Erasure](rv, w, r, c)
+	m, body, err := openMessage[wire.Erasure](rv, w, r, c)
 	if err != nil {
 		return answer{}, err
 	}
 	if m.ID != id {
 		return answer{}, refuse(wire.ProblemMalformed, "the message names another erasure than the path")
 	}
-	now := rv.cfg.Now()
+	now, hash := rv.cfg.Now(), wire.HashOf(body)
 	var receipt []byte
 	err = rv.cfg.Store.update(context.WithoutCancel(r.Context()), func(tx *sql.Tx) (err error) {
 		if by, taken, err := owner(tx, m.Consent); err != nil {
@@ -330,6 +336,9 @@ func (rv *Receiver) putErasure(w http.ResponseWriter, r *http.Request, c caller)
 		}
 		erased, err := eraseBodies(tx, m.Consent)
 		if err != nil {
+			return err
+		}
+		if err := remember(tx, m.Consent, m.Sequence, false, body); err != nil {
 			return err
 		}
 		receipt, err = rv.sign(tx, wire.MsgErasure, id, wire.Receipt{
@@ -352,13 +361,14 @@ func eraseBodies(tx queryer, consent wire.UUID) (int, error) {
 	return changed(tx, "UPDATE batches SET sealed = NULL, held = 0 WHERE consent = ? AND held", consent[:])
 }
 
-// forget removes everything that a cleared consent left but its tombstone and the signed answers to its withdrawal
-// and erasures.
+// forget removes everything that a cleared consent left but its tombstone, the withdrawal as it was signed, and the
+// signed answers to its withdrawal and erasures.
 func forget(tx queryer, consent wire.UUID) error {
 	for _, q := range []string{
 		"DELETE FROM batches WHERE consent = ?",
 		"DELETE FROM consents WHERE id = ?",
 		"DELETE FROM receipts WHERE consent = ? AND kind = 'consent'",
+		"DELETE FROM latest WHERE consent = ? AND NOT withdrawal",
 	} {
 		if _, err := tx.Exec(q, consent[:]); err != nil {
 			return err

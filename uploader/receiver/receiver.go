@@ -111,6 +111,7 @@ func (rv *Receiver) routes() []route {
 		{"PUT /v1/consents/{consent}", unlimited, rv.putConsent},
 		{"PUT /v1/consents/{consent}/withdrawal", unlimited, rv.putWithdrawal},
 		{"PUT /v1/erasures/{id}", unlimited, rv.putErasure},
+		{"GET /v1/consents/{consent}", unlimited, rv.getConsent},
 		{"PUT /v1/batches/{id}", batches, rv.putBatch},
 		{"GET /v1/contacts/epoch", epochs, rv.getEpoch},
 		{"GET /v1/data", accesses, rv.getData},

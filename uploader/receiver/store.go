@@ -91,11 +91,19 @@ CREATE TABLE IF NOT EXISTS users (
 CREATE TABLE IF NOT EXISTS accesses (
 	time INTEGER NOT NULL, who TEXT NOT NULL, command TEXT NOT NULL, what TEXT NOT NULL
 ) STRICT;
-PRAGMA user_version = 1;
+` + schema2
+
+// schema2 is what version 2 has more than version 1.
+const schema2 = `
+-- The latest message of lane A about each consent, as it was signed; of a withdrawn one the withdrawal.
+CREATE TABLE IF NOT EXISTS latest (
+	consent BLOB PRIMARY KEY, number INTEGER NOT NULL, withdrawal INTEGER NOT NULL, body BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+PRAGMA user_version = 2;
 `
 
 // schemaVersion is the user_version that schema sets.
-const schemaVersion = 1
+const schemaVersion = 2
 
 // Open opens the store in dir, which it makes (0700) with a new master key if there is none. It refuses a
 // database of another version, and a database whose master key is missing.
@@ -143,11 +151,12 @@ func (s *Store) prepare() error {
 	if version == schemaVersion {
 		return nil
 	}
-	if version != 0 {
+	statements, ok := map[int]string{0: schema, 1: schema2}[version]
+	if !ok {
 		return fmt.Errorf("%s: version %d, this program knows %d", DatabaseFile, version, schemaVersion)
 	}
 	return s.update(context.Background(), func(tx *sql.Tx) error {
-		_, err := tx.Exec(schema)
+		_, err := tx.Exec(statements)
 		return err
 	})
 }
