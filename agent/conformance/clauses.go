@@ -7,8 +7,8 @@ var clauses = []Clause{
 		ID:      "i",
 		Promise: Text{"each kind of data is listed with its purpose, its reason and how it is collected", "逐项列明收集的每一类信息及其用途、理由和收集方式"},
 		Enforced: Text{
-			"the policy is data: what it does not declare cannot be collected, stored or sent; the agent and the receiver refuse an unknown category or field by name (agent/policy, agent/minimise, uploader/receiver)",
-			"政策即数据：未声明的内容不能收集、保存或发送；本程序和接收端均拒绝未知的类别或字段并指明其名称（agent/policy、agent/minimise、uploader/receiver）",
+			"the policy is data, and one that leaves something out is refused with the place; what it does not declare is neither collected nor stored nor sent: an unknown category is refused, an undeclared field is dropped here and refused by name at the receiver (agent/policy, agent/minimise, uploader/receiver)",
+			"政策即数据，内容不全的政策会被拒绝并指明位置；未声明的内容不收集、不保存、不发送：未知的类别会被拒绝，未声明的字段在本机被丢弃，接收端则拒绝并指明其名称（agent/policy、agent/minimise、uploader/receiver）",
 		},
 	},
 	{
@@ -22,23 +22,20 @@ var clauses = []Clause{
 	{
 		ID: "iii", With: "5", Promise: shared,
 		Enforced: oneController,
-		Missing:  noSuccession,
 	},
 	{
 		ID: "5", With: "iii", Promise: shared,
 		Enforced: oneController,
-		Missing:  noSuccession,
 	},
 	{
-		ID:       "iv",
-		Promise:  Text{"nothing is taken from third parties unless source, kind and scope are shown and consent given", "未展示来源、类型和范围并取得同意，不从第三方获取信息"},
-		Missing:  Text{"the policy must name the origin and ask for it alone, and the notice shows it; but no application can submit such data yet", "政策须指明来源并单独征求同意，告知中也会展示；但应用尚无法提交此类数据"},
-		Enforced: Text{},
+		ID:      "iv",
+		Promise: Text{"nothing is taken from third parties unless source, kind and scope are shown and consent given", "未展示来源、类型和范围并取得同意，不从第三方获取信息"},
+		Missing: Text{"such data cannot be submitted, though the policy has to name its origin and ask for it alone", "尚不能提交此类数据，尽管政策须指明其来源并单独征求同意"},
 	},
 	{
 		ID:      "1.1",
 		Promise: Text{"registration: nickname, avatar and phone number; sex, region and voiceprint are optional", "注册：昵称、头像和手机号码；性别、地区和声纹为选填"},
-		Missing: Text{"the policy declares it, but no application can submit it yet", "政策已声明，但应用尚无法提交"},
+		Missing: Text{"submission by the application, which the policy declares", "政策已声明的应用提交功能"},
 	},
 	{
 		ID:      "1.2",
@@ -47,17 +44,17 @@ var clauses = []Clause{
 			"each is a consent of its own; the minimisers keep the kind of device and the share of time in motion, and no identifier of the hardware; the address is in no record (agent/minimise, uploader/receiver)",
 			"每一项各有同意；最小化只保留设备类型和移动时间比例，不含任何硬件标识；连接地址不作记录（agent/minimise、uploader/receiver）",
 		},
-		Missing: Text{"operation logs are declared and not collected, because their lane is not there", "操作日志已声明但未收集，因其发送通道尚不存在"},
+		Missing: Text{"operation logs, which are declared and not collected", "操作日志已声明但尚未收集"},
 	},
 	{
 		ID:      "1.3",
 		Promise: Text{"posts, comments and likes are stored encrypted on the server and can be deleted at any time", "朋友圈内容、评论和点赞在服务器加密保存，可随时删除"},
-		Missing: Text{"the policy declares it, but no application can submit it yet", "政策已声明，但应用尚无法提交"},
+		Missing: Text{"submission by the application, which the policy declares", "政策已声明的应用提交功能"},
 	},
 	{
 		ID:      "1.4",
 		Promise: Text{"small third-party programs in the service learn nothing without permission", "未经许可，小程序等第三方不会获得任何信息"},
-		Missing: Text{"a local program learns its own requests only, but has no identity of its own yet", "本机程序只能看到自己的请求，但尚无独立身份"},
+		Missing: Text{"an identity and consents for each local program; today none learns more than its own requests", "每个本机程序的独立身份和同意；目前各程序只能看到自己的请求"},
 	},
 	{
 		ID:      "1.5",
@@ -74,7 +71,7 @@ var clauses = []Clause{
 			"the counter is read under a permit; only totals of a day leave, and steps from before the consent are not counted (sensors/steps, agent/minimise)",
 			"在许可下读取计步器；只有当日总数会离开本机，同意之前的步数不计入（sensors/steps、agent/minimise）",
 		},
-		Missing: Text{"steps are not counted from the accelerometer where the device has no counter", "没有计步器的设备尚不能由加速度计算步数"},
+		Missing: Text{"steps counted from the accelerometer, for devices without a counter", "没有计步器的设备由加速度计算步数"},
 	},
 	{
 		ID:      "1.7",
@@ -83,17 +80,17 @@ var clauses = []Clause{
 			"numbers and addresses become keyed digests on the device; no name, number or address is written to disk or sent (agent/minimise, hasher)",
 			"号码和地址在本机转换为带密钥的摘要；姓名、号码和地址既不写入磁盘也不发送（agent/minimise、hasher）",
 		},
-		Missing: Text{"whoever holds the key can reverse it, because the keyed mode is the only one", "目前仅有带密钥的方式，持有密钥者可以还原"},
+		Missing: Text{"a mode that nobody can reverse: whoever holds the key of this one can", "任何人都无法还原的方式：现有方式的密钥持有者可以还原"},
 	},
 	{
 		ID:      "1.8",
 		Promise: Text{"payment data goes to a separate company", "支付信息由独立的公司处理"},
-		Missing: Text{"the policy names a controller of its own for it, but no application can submit it yet", "政策已为其指明独立的控制者，但应用尚无法提交"},
+		Missing: Text{"submission by the application, to the controller that the policy names for it", "应用向政策指明的独立控制者提交的功能"},
 	},
 	{
 		ID:      "1.9",
 		Promise: Text{"a third-party service may get the location only with explicit consent for that third party", "第三方服务须经针对该第三方的明确同意方可获得位置"},
-		Missing: Text{"a consent for one feature does not open another, but the broker for third parties is not there", "某一功能的同意不适用于其他功能，但面向第三方的位置代理尚不存在"},
+		Missing: Text{"the broker that gives the location to third parties", "向第三方提供位置的代理"},
 	},
 	{
 		ID:      "2.1",
@@ -102,7 +99,7 @@ var clauses = []Clause{
 			"a category has a region of residency, and a policy that sends it to a controller of another region is refused with the line that does, also when it replaces one that was in force (agent/policy)",
 			"每个类别有其所属地区；将其发送至其他地区控制者的政策会被拒绝并指明所在行，更换政策时亦然（agent/policy）",
 		},
-		Missing: Text{"the region is what the signed policy says; it is not compared with the receiver's answer at every send", "地区以签名的政策为准；发送时尚未与接收端的答复逐次比对"},
+		Missing: Text{"a check of the region at every send, beyond what the signed policy says", "除签名政策所述之外，在每次发送时核对地区"},
 	},
 	{
 		ID:      "2.2",
@@ -125,7 +122,7 @@ var clauses = []Clause{
 	{
 		ID:      "4",
 		Promise: Text{"other uses and advertising need a purpose of their own; statistics are never combined with identity", "其他用途和广告须另行声明；统计数据不与身份结合"},
-		Missing: Text{"such purposes are declared and off until asked, but the lane for statistics is not there", "此类用途已声明且默认关闭，但统计通道尚不存在"},
+		Missing: Text{"the lane for statistics; other uses and advertising are declared and off until asked", "统计通道；其他用途和广告已声明且默认关闭"},
 	},
 	{
 		ID:      "6.1",
@@ -167,14 +164,14 @@ var clauses = []Clause{
 	{
 		ID:      "6.7",
 		Promise: Text{"privacy settings: who can add me and how, who sees posts", "隐私设置：谁可以添加我、如何添加、谁可以看到我的内容"},
-		Missing: Text{"the policy declares them with protective defaults, but they cannot be set yet", "政策已声明并采用保护性的默认值，但尚无法设置"},
+		Missing: Text{"setting them; the policy declares them with protective defaults", "设置功能；政策已声明并采用保护性的默认值"},
 	},
 	{
 		ID:      "7",
 		Promise: Text{"a changed guideline is shown, and applies only after “agree”", "指引变更会重新展示，经“同意”后才适用"},
 		Enforced: Text{
-			"a consent holds for the hash of what the policy said: what changed stops until it is agreed to, what did not goes on (agent/policy, agent/consent)",
-			"同意针对政策内容的散列值：变更的部分在同意之前停止，未变更的部分照常（agent/policy、agent/consent）",
+			"a consent holds for what the policy said: what is not provably narrower stops until it is agreed to, and what was stored waits; what is unchanged or narrower goes on; policy diff shows the difference (agent/policy, agent/consent)",
+			"同意针对当时的政策内容：不能证明为更严格的变更在同意之前停止，已保存的数据不会发出；未变更或更严格的部分照常；policy diff 显示差异（agent/policy、agent/consent）",
 		},
 	},
 	{
@@ -201,10 +198,9 @@ var (
 		"未经明确同意不与第三方共享；控制者变更时须继续履行承诺或重新征求同意",
 	}
 	oneController = Text{
-		"data leaves only to the controller that the policy names, over TLS that is pinned to it; another recipient is another consent; a changed controller needs a new one (agent/policy, agent/consent, uploader)",
-		"数据只发送给政策指明的控制者，且 TLS 固定其公钥；其他接收方须另行同意；控制者变更须重新同意（agent/policy、agent/consent、uploader）",
+		"data leaves only to the controller that the policy names, over TLS that is pinned to it; another recipient is another consent; where a later policy names another controller the consent ends, the old one is told, and the new one learns nothing before it is agreed to (agent/policy, agent/consent, uploader)",
+		"数据只发送给政策指明的控制者，且 TLS 固定其公钥；其他接收方须另行同意；政策改换控制者时原同意终止并告知原控制者，新控制者在重新同意之前一无所知（agent/policy、agent/consent、uploader）",
 	}
-	noSuccession = Text{}
-	complaint    = Text{"the person can complain and is answered within thirty days", "可以投诉，并在三十天内得到答复"}
-	noComplaint  = Text{"complaints", "投诉功能"}
+	complaint   = Text{"the person can complain and is answered within thirty days", "可以投诉，并在三十天内得到答复"}
+	noComplaint = Text{"complaints", "投诉功能"}
 )
