@@ -29,7 +29,6 @@ type walker struct {
 	noise       float64
 	rand        *rand.Rand
 	i           int
-	phase       float64 // steps
 }
 
 func newWalker(hz, cadence float64, seed uint64) *walker {

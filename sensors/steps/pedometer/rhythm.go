@@ -5,8 +5,9 @@ import (
 	"math/bits"
 )
 
-// The numbers below were chosen on recordings of walks and of hands at work, each in the middle of a range in which
-// the result hardly changes; bench/steps_evaluate prints the result and what leaving each walker out does to it.
+// The numbers below were chosen on recordings of walks and of hands at work. Each lies in the middle of a range in which
+// the result hardly changes, also when a recording is made stronger, weaker, faster, slower, noisier, or cut;
+// choosing them without a walker hardly changes the result for that one. bench/steps_evaluate prints the result.
 const (
 	blockLen = 16 // samples, 0.64 s
 	window   = 9  // blocks, 5.8 s: what one block's rhythm is taken from
@@ -22,7 +23,7 @@ const (
 	minPower  = 0.25 * unit // mean power's root that is movement at all
 	minShare  = 0.2         // of the surroundings' mean, else it is a pause
 	minStart  = 0.6         // autocorrelation that begins a walk
-	minHold   = 0.3         // and that goes on with it
+	minHold   = 0.25        // and that goes on with it
 	startLen  = 4           // blocks in a row that begin a walk: 2.6 s, and what they look at is longer
 	blurLen   = 8           // blocks without rhythm that are bridged, 5 s
 	sameness  = 0.2         // by how much the period may change from one block to the next
@@ -33,15 +34,15 @@ const (
 
 	// Slow steps are judged over slowAround blocks to either side, 12 s in all.
 	slowAround  = 9
-	slowDuty    = 0.45        // at most: the share of the time above the average
-	slowQuiet   = 0.22 * unit // half of the time it is more than this,
-	slowBusy    = 0.6 * unit  // and less than this
-	slowLeast   = 7.0 / 300   // steps per sample
-	slowPause   = 3 * Rate    // samples without a step
-	strike      = 0.8 * unit  // height of a heel strike
-	strikeHalf  = 7           // samples to either side over which it is the highest
-	ringLen     = 64          // blocks that are remembered, a power of two
-	settledLate = 24          // blocks after which a block is counted, 15 s
+	slowDuty    = 0.45       // at most: the share of the time above the average
+	slowQuiet   = 0.2 * unit // half of the time it is more than this,
+	slowBusy    = 0.6 * unit // and less than this
+	slowLeast   = 7.0 / 300  // steps per sample
+	slowPause   = 3 * Rate   // samples without a step
+	strike      = 0.8 * unit // height of a heel strike
+	strikeHalf  = 7          // samples to either side over which it is the highest
+	ringLen     = 64         // blocks that are remembered, a power of two
+	settledLate = 24         // blocks after which a block is counted, 15 s
 )
 
 // block is 0.64 s of signal.
