@@ -339,6 +339,7 @@ func (r *Register) sweep(at time.Time) (over []ended, err error) {
 			for _, id := range retired {
 				delete(s.Grants, id)
 			}
+			bury(s, now)
 			s.HighWater = max(s.HighWater, now)
 			return nil
 		})
