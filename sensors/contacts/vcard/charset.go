@@ -109,6 +109,9 @@ var charmaps = [charsets]*charmap.Charmap{
 // findCharset knows a set by its names in the IANA registry and by what phones
 // and mail programs call it. Case, "-", "_", ":" and blanks do not matter.
 func findCharset(name []byte) charset {
+	if equalFold(name, "UTF-8") {
+		return utf8Set
+	}
 	var key [24]byte
 	n := 0
 	for _, c := range name {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/binary"
+	"slices"
 	"unicode/utf8"
 )
 
@@ -102,31 +103,38 @@ func (r *Reader) hand(w word, v []byte, line int) {
 // appendQP decodes quoted-printable. A "=" without two hexadecimal digits
 // behind it stands for itself, as every lenient decoder has it.
 func appendQP(dst, b []byte) []byte {
+	dst = slices.Grow(dst, len(b))
+	out, n := dst[:cap(dst)], len(dst)
 	for i := 0; i < len(b); i++ {
 		c := b[i]
 		if c == '=' && i+2 < len(b) {
-			hi, lo := unhex(b[i+1]), unhex(b[i+2])
-			if hi < 16 && lo < 16 {
-				c = hi<<4 | lo
+			if x := uint(hexDigit[b[i+1]])<<4 | uint(hexDigit[b[i+2]]); x < 0x100 {
+				c = byte(x)
 				i += 2
 			}
 		}
-		dst = append(dst, c)
+		out[n] = c
+		n++
 	}
-	return dst
+	return out[:n]
 }
 
-func unhex(c byte) byte {
-	switch {
-	case '0' <= c && c <= '9':
-		return c - '0'
-	case 'a' <= c && c <= 'f':
-		return c - 'a' + 10
-	case 'A' <= c && c <= 'F':
-		return c - 'A' + 10
+// hexDigit holds the value of each hexadecimal digit, and more than a byte, after
+// a shift and without one, for what is none.
+var hexDigit = func() (t [256]uint16) {
+	for c := range t {
+		t[c] = 0x1000
+		switch {
+		case '0' <= c && c <= '9':
+			t[c] = uint16(c - '0')
+		case 'a' <= c && c <= 'f':
+			t[c] = uint16(c - 'a' + 10)
+		case 'A' <= c && c <= 'F':
+			t[c] = uint16(c - 'A' + 10)
+		}
 	}
-	return 0xff
-}
+	return t
+}()
 
 // base64 decodes with or without padding; blanks are left out.
 func (r *Reader) base64(b []byte) ([]byte, bool) {

@@ -81,7 +81,8 @@ func (r *Reader) simple(b []byte, at int) (v []byte, next int) {
 		z &= uint64(1)<<(8*max(colon-16, 0)) - 1
 		known := &r.plain[(x*0x9e3779b97f4a7c15^y*0xc2b2ae3d27d4eb4f^z*0x165667b19e3779f9)>>55]
 		if known[0]^x|known[1]^y|known[2]^z != 0 {
-			if !plainHead(b[at : at+colon+1]) {
+			if r.odd == [3]uint64{x, y, z} || !plainHead(b[at:at+colon+1]) {
+				r.odd = [3]uint64{x, y, z}
 				return nil, 0
 			}
 			*known = [3]uint64{x, y, z}

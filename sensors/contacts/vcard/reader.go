@@ -49,8 +49,9 @@ type Reader struct {
 		line int
 		kind Kind
 	}
-	win      window // what quick has seen
-	plain    heads  // parameters that do not matter
+	win      window    // what quick has seen
+	plain    heads     // parameters that do not matter
+	odd      [3]uint64 // the last that did
 	out      [2][]byte
 	decoders [charsets]*encoding.Decoder
 }
