@@ -28,7 +28,7 @@ var floors = [][]string{
 	},
 	{"agent/durable/durabletest", "agent/keyring", "hasher"},
 	{"agent/consent", "uploader/receiver"},
-	{"agent/consent/consenttest", "uploader/receiver/receivertest"},
+	{"agent/consent/consenttest", "agent/receipt", "uploader/receiver/receivertest"},
 	{"sensors/device", "sensors/accel", "sensors/steps", "sensors/location", "sensors/contacts"},
 	{"sensors/sensortest", "agent/minimise"},
 	{"uploader/spool", "uploader/journal"},

@@ -20,3 +20,9 @@ var SettingsYAML []byte
 //
 //go:embed scruple.service
 var Unit []byte
+
+// Context is the vocabulary of receipts in JSON-LD, as published under https://scruple-agent.github.io/ns: the context
+// that every receipt carries, and the terms that W3C DPV lacks.
+//
+//go:embed context.jsonld
+var Context []byte
