@@ -383,6 +383,7 @@ func (f facts) minimiser(m Minimiser) {
 	for key, n := range map[string]int{
 		"minimiser.daily-cap": m.DailyCap, "minimiser.round": m.Round,
 		"minimiser.buckets": m.Buckets, "minimiser.pad-from": m.PadFrom,
+		"minimiser.laplace-radius": m.LaplaceRadius, "minimiser.laplace-draws": m.LaplaceDraws,
 	} {
 		if n > 0 {
 			f.put(key, strconv.Itoa(n))

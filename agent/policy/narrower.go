@@ -168,6 +168,8 @@ var decisions = []decision{
 	{"Minimiser.Name", "minimiser.name", nil, "another rule"},
 	{"Minimiser.Level", "minimiser.level", lessLevel, "larger cells, each made of whole ones"},
 	{"Minimiser.DailyCap", "minimiser.daily-cap", less, "fewer reports"},
+	{"Minimiser.LaplaceRadius", "minimiser.laplace-radius", nil, "another noise"},
+	{"Minimiser.LaplaceDraws", "minimiser.laplace-draws", nil, "another noise"},
 	{"Minimiser.Window", "minimiser.window", coarserTime, "windows made of whole ones"},
 	{"Minimiser.Round", "minimiser.round", coarser, "steps made of whole ones"},
 	{"Minimiser.Buckets", "minimiser.buckets", nil, "other bounds: fewer buckets are not always made of whole ones"},

@@ -43,7 +43,7 @@ type phrases struct {
 	source                                             map[Source]string
 	background, session, submitted, counted, relayed   string
 	minimiser                                          map[MinimiserName]string // sentences, a line each
-	exact, rounded                                     string
+	exact, rounded, laplace                            string
 	rule                                               map[Rule]string
 	device, kept, last, event, expiry                  string
 	events                                             map[Event]string
@@ -229,6 +229,9 @@ func (n *noticeWriter) minimised() {
 		format = fmt.Sprintf(format, m.Buckets)
 	case MinimiseLocation:
 		format = fmt.Sprintf(format, m.Level, cellArea(m.Level), m.DailyCap)
+		if m.LaplaceRadius > 0 {
+			format += "\n" + fmt.Sprintf(n.laplace, m.LaplaceRadius, m.LaplaceDraws)
+		}
 	case MinimiseContacts:
 		format = fmt.Sprintf(format, m.PadFrom)
 	}

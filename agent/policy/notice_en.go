@@ -69,9 +69,11 @@ var english = phrases{
 		MinimiseSteps: "Only the total of a calendar day leaves this device; when during the day you walked does not.",
 		MinimiseBuckets: "Of a day's total only this leaves the device: in which of %d ranges it falls. The total " +
 			"itself does not.",
-		MinimiseLocation: "On this device your position is replaced by the area it lies in (an S2 cell of level %d, " +
-			"about %s square kilometres), and the time is rounded to the hour. An area is sent only when it has " +
-			"changed, at most %d times a day.\nThe coordinates, altitude, speed and direction never leave this device.",
+		MinimiseLocation: "On this device your position is shifted by a secret distance, which stays the same for the " +
+			"same place, and then replaced by the area in which it lies now (an S2 cell of level %d, about %s square " +
+			"kilometres); it can be the area next to yours. So many records of a place show hardly more of where exactly " +
+			"it is than one does. The time is rounded to the hour. An area is sent only when it has changed, at most %d times " +
+			"a day.\nThe coordinates, altitude, speed and direction never leave this device.",
 		MinimiseContacts: "On this device each phone number and e-mail address is turned into a keyed digest. The " +
 			"digests are sent as one set, sorted and filled up with dummies to a fixed size (%d, or twice that, and so " +
 			"on), so that their exact number does not show.\nNames, numbers, addresses, photos and notes are neither stored " +
@@ -82,6 +84,9 @@ var english = phrases{
 		MinimiseCounts: "Only how often each of these things happened is counted. Messages, file names and contents " +
 			"are not collected.",
 	},
+	laplace: "On top of that the area is exchanged for one that is drawn at random near it: two places less than %d metres " +
+		"apart can hardly be told from each other by one draw. Because each further draw says a little more, there " +
+		"are at most %d; then nothing more is sent.",
 	exact:   "The total is sent as it is, because the comparison needs it.",
 	rounded: "The total is rounded down to a multiple of %d.",
 	rule: map[Rule]string{

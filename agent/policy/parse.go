@@ -253,7 +253,7 @@ func (o object) retention(key string) Retention {
 	return ret
 }
 
-// parameters says which parameters each minimiser has; all of them must be given.
+// parameters says which parameters each minimiser has; all of them must be given. Those of noise are besides.
 var parameters = map[MinimiserName][]string{
 	MinimiseDevice:   nil,
 	MinimiseMotion:   {"window"},
@@ -266,13 +266,15 @@ var parameters = map[MinimiserName][]string{
 }
 
 func (r *reader) minimiser(n *yaml.Node, path string) Minimiser {
-	o := r.object(n, path, "name", "level", "daily-cap", "window", "round", "buckets", "mode", "pad-from")
+	o := r.object(n, path, "name", "level", "daily-cap", "laplace-radius", "laplace-draws", "window", "round", "buckets", "mode", "pad-from")
 	m := Minimiser{Name: oneOf(o, "name", true, MinimiseDevice, MinimiseMotion, MinimiseSteps, MinimiseBuckets,
 		MinimiseLocation, MinimiseContacts, MinimiseFields, MinimiseCounts)}
 	own := make(map[string]bool)
 	for _, p := range parameters[m.Name] {
 		own[p] = true
 	}
+	noise := m.Name == MinimiseLocation && (o.has("laplace-radius") || o.has("laplace-draws")) // both or none
+	own["laplace-radius"], own["laplace-draws"] = noise, noise
 	for key := range o.fields {
 		if key != "name" && m.Name != "" && !own[key] {
 			o.fault(key, "not a parameter of this minimiser")
@@ -283,6 +285,10 @@ func (r *reader) minimiser(n *yaml.Node, path string) Minimiser {
 	}
 	if own["daily-cap"] {
 		m.DailyCap = o.integer("daily-cap", 1, 1000)
+	}
+	if noise {
+		m.LaplaceRadius = o.integer("laplace-radius", 100, 100_000)
+		m.LaplaceDraws = o.integer("laplace-draws", 1, 10_000)
 	}
 	if own["window"] {
 		m.Window = o.duration("window", time.Minute, Day)

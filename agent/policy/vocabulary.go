@@ -159,13 +159,17 @@ const (
 // Minimiser is the rule that makes a Report of raw values. A parameter is meaningful for one minimiser only.
 type Minimiser struct {
 	Name     MinimiserName
-	Level    int           // location: S2 cell level, 0..16
-	DailyCap int           // location: most reports a day
-	Window   time.Duration // motion: length of a window
-	Round    int           // steps: totals are rounded down to a multiple; 1 is exact
-	Buckets  int           // buckets: number of ranges, 2..64
-	Mode     string        // contacts: "keyed"
-	PadFrom  int           // contacts: smallest size class, a power of two
+	Level    int // location: S2 cell level, 0..16
+	DailyCap int // location: most reports a day
+	// LaplaceRadius asks for planar Laplace noise on top of the cell: the distance in metres at which two places give the
+	// same report with probabilities that differ by a factor of four at most; 0 is none (location).
+	LaplaceRadius int
+	LaplaceDraws  int           // location, with LaplaceRadius: most draws of the noise while they can be linked
+	Window        time.Duration // motion: length of a window
+	Round         int           // steps: totals are rounded down to a multiple; 1 is exact
+	Buckets       int           // buckets: number of ranges, 2..64
+	Mode          string        // contacts: "keyed"
+	PadFrom       int           // contacts: smallest size class, a power of two
 	// FoldEmail adds a second, separately tagged digest of the gmail-style folded address (contacts).
 	FoldEmail bool
 }
