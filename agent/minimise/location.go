@@ -24,12 +24,14 @@ type Location struct {
 	sensors.Raw
 	offset  *offset
 	consent wire.UUID
-	told    s2.CellID   // last told under consent; 0 before
-	known   []s2.CellID // told lately, under any consent, in the order in which they were first told
-	used    []int       // clock of the last time that each was told
+	here    s2.CellID   // where the person was when something was last told under consent; 0 before
+	told    s2.CellID   // what was told: here, or with noise what was drawn for it
+	known   []s2.CellID // every here of late, under any consent, in the order of first times
+	used    []int       // clock of the last time of each
 	clock   int         // counts reports
 	day     time.Time
 	count   int // told on day
+	noise   noise
 }
 
 const (
@@ -43,8 +45,11 @@ const (
 	remembered = 32
 )
 
-// errSecret is a caller's mistake.
-var errSecret = errors.New("minimise location: the secret has to have 32 bytes")
+// Mistakes of a caller.
+var (
+	errSecret   = errors.New("minimise location: the secret has to have 32 bytes")
+	errNoSecret = errors.New("minimise location: the policy wants noise, and there is no secret to draw it from")
+)
 
 // SecretSize is the length in bytes of the secret that NewLocation takes.
 const SecretSize = 32
@@ -60,7 +65,11 @@ func NewLocation(secret []byte) (*Location, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Location{offset: o}, nil
+	n, err := newNoise(secret)
+	if err != nil {
+		return nil, err
+	}
+	return &Location{offset: o, noise: n}, nil
 }
 
 // edge returns the typical edge of a cell, in metres.
@@ -93,22 +102,35 @@ func (l *Location) Add(p consent.Permit, fix location.Fix, now time.Time) (r Rep
 		l.day, l.count = today, 0
 	}
 	if l.consent != p.Consent() {
-		l.consent, l.told = p.Consent(), 0
+		l.consent, l.here, l.told = p.Consent(), 0, 0
 	}
 	cell, ok := l.choose(point, rule.Level, accuracy)
-	if !ok || cell == l.told || l.count >= rule.DailyCap {
+	if !ok || cell == l.here || l.count >= rule.DailyCap {
 		return Report{}, false, nil
 	}
+	out := cell
+	if rule.LaplaceRadius > 0 {
+		if l.offset == nil {
+			return Report{}, false, errNoSecret
+		}
+		if out, ok = l.noise.draw(cell, rule); !ok {
+			return Report{}, false, nil
+		}
+		if out == l.told { // another cell, for which the same one was drawn
+			l.here = cell
+			return Report{}, false, nil
+		}
+	}
 	r, err = finish(p, e, hour(now), map[string]any{
-		"cell":     cell.ToToken(),
-		"level":    int64(cell.Level()),
-		"accuracy": accuracyOf(cell, kind),
+		"cell":     out.ToToken(),
+		"level":    int64(out.Level()),
+		"accuracy": accuracyOf(out, kind, rule.LaplaceRadius),
 		"kind":     kind,
 	})
 	if err != nil {
 		return Report{}, false, err
 	}
-	l.told, l.count = cell, l.count+1
+	l.here, l.told, l.count = cell, out, l.count+1
 	l.remember(cell)
 	return r, true, nil
 }
@@ -153,9 +175,9 @@ func (l *Location) choose(point s2.Point, level int, accuracy float64) (s2.CellI
 	}
 	// A cell that was told stays while it is as fine as this fix allows and the point is not clearly outside. Where two such
 	// cells meet, the one that was known first is it, from whichever side one comes: a home on a border has one cell.
-	stays := l.told != 0 && l.told.Level() <= level && l.told.Level() >= want.Level() && within(point, l.told, 2*reach(l.told, accuracy))
-	if stays && (l.told.Level() > want.Level() || 2*accuracy > edge(want)/16) {
-		return l.told, true
+	stays := l.here != 0 && l.here.Level() <= level && l.here.Level() >= want.Level() && within(point, l.here, 2*reach(l.here, accuracy))
+	if stays && (l.here.Level() > want.Level() || 2*accuracy > edge(want)/16) {
+		return l.here, true
 	}
 	for _, c := range l.known {
 		if c.Level() == want.Level() && within(point, c, reach(c, accuracy)) {
@@ -163,7 +185,7 @@ func (l *Location) choose(point s2.Point, level int, accuracy float64) (s2.CellI
 		}
 	}
 	if stays {
-		return l.told, true
+		return l.here, true
 	}
 	return want, true
 }
@@ -181,11 +203,11 @@ func within(point s2.Point, c s2.CellID, metres float64) bool {
 }
 
 // accuracyOf returns the accuracy that is told of a cell in metres, measured from its centre. It depends on nothing but the
-// cell, so it tells nothing more. An offset adds up to an edge with 95 %.
-func accuracyOf(c s2.CellID, kind string) int64 {
+// cell and the policy, so it tells nothing more. An offset adds up to an edge with 95 %, noise its own 95 %.
+func accuracyOf(c s2.CellID, kind string, laplaceRadius int) int64 {
 	e := edge(c)
 	if kind == "offset" {
 		e *= 2
 	}
-	return int64(math.Ceil(e))
+	return int64(math.Ceil(e + laplace95*laplaceScale(laplaceRadius)))
 }

@@ -71,8 +71,8 @@ func cellsOf(t testing.TB, r *rand.Rand, grant func() *Location, place s2.Point,
 				fix = l.offset.displace(fix, level)
 			}
 			cell, ok := l.choose(fix, level, 20)
-			if ok && cell != l.told {
-				l.told = cell
+			if ok && cell != l.here {
+				l.here = cell
 				told = append(told, cell)
 			}
 		}
@@ -249,14 +249,14 @@ func TestNearABorder(t *testing.T) {
 		}
 		// Goes to work in either direction, and comes back, on one day each. The way shows cells; home is the one it was.
 		for _, way := range []float64{1, -1} {
-			at := l.told
+			at := l.here
 			for m := range 60 {
 				add(moved(home, way*float64(m)*100, 0), 10)
 			}
 			for m := range 60 {
 				add(moved(home, way*float64(59-m)*100, 0), 10)
 			}
-			if l.told != at && l.count < p.Effective().Purpose.Minimiser.DailyCap {
+			if l.here != at && l.count < p.Effective().Purpose.Minimiser.DailyCap {
 				t.Errorf("place %d: another cell after coming home", i)
 			}
 		}
