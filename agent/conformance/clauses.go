@@ -182,7 +182,11 @@ var clauses = []Clause{
 	{
 		ID:      "9",
 		Promise: Text{"the specific guideline wins over the general one", "专门指引优先于一般指引"},
-		Missing: Text{"layered policies", "分层政策"},
+		Enforced: Text{
+			"a specific policy is laid over a general one and wins value by value; where it is looser a consent to the general one does not cover it; what comes out can be printed (agent/policy)",
+			"专门政策覆盖于一般政策之上，逐项优先；如更宽松，则对一般政策的同意不再适用；合并后的政策可以打印（agent/policy）",
+		},
+		Missing: Text{"layers in the daemon's settings", "后台服务设置中的分层政策"},
 	},
 	{
 		ID:      "v",
