@@ -298,10 +298,17 @@ func (c *collection) follow(ctx context.Context, s *consent.Session) {
 				return err
 			}
 			c.mu.Lock()
+			before := cells.Spent()
 			report, changed, err := cells.Add(permit, fix, time.Now())
+			spent := cells.Spent()
 			c.mu.Unlock()
 			if err != nil {
 				return err
+			}
+			if spent != before { // before anything is told of it
+				if err := c.agent.ring.SpendPlace(permit.Consent(), spent); err != nil {
+					return err
+				}
 			}
 			if !changed {
 				continue
@@ -329,13 +336,18 @@ func (c *collection) cells(p consent.Permit) (*minimise.Location, error) {
 	if c.location != nil {
 		return c.location, nil
 	}
-	secret, _, err := c.agent.ring.PlaceSecret(p.Consent())
+	secret, spent, err := c.agent.ring.PlaceSecret(p.Consent())
 	if err != nil {
 		return nil, err
 	}
 	defer clear(secret)
-	c.location, err = minimise.NewLocation(secret)
-	return c.location, err
+	cells, err := minimise.NewLocation(secret)
+	if err != nil {
+		return nil, err
+	}
+	cells.Resume(spent)
+	c.location = cells
+	return cells, nil
 }
 
 // storePending stores what was counted but not yet reported, when the agent stops.
