@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -40,8 +41,8 @@ type Agent struct {
 	subject  policy.Subject
 	started  time.Time
 
-	document *policy.Document
-	policy   control.Policy
+	current  atomic.Pointer[inForce] // the policy
+	updating sync.Mutex              // one change of the policy at a time
 	ring     *keyring.Ring
 	register *consent.Register
 	spool    *spool.Spool
@@ -51,7 +52,6 @@ type Agent struct {
 	sources *sources
 
 	mu         sync.Mutex
-	tuples     map[policy.Tuple]*collection
 	unfinished map[unfinishedKey]control.Step
 	kick       chan struct{}
 	stopping   bool
@@ -70,8 +70,8 @@ type unfinishedKey struct {
 func New(s settings.Settings, log *zap.Logger) (*Agent, error) {
 	a := &Agent{
 		settings: s, log: log, subject: policy.Subject("uid:" + strconv.Itoa(os.Getuid())), started: time.Now(),
-		tuples: map[policy.Tuple]*collection{}, unfinished: map[unfinishedKey]control.Step{},
-		kick: make(chan struct{}, 1),
+		unfinished: map[unfinishedKey]control.Step{},
+		kick:       make(chan struct{}, 1),
 	}
 	if err := a.open(); err != nil {
 		a.Close()
@@ -90,9 +90,7 @@ func (a *Agent) open() (err error) {
 	if a.sources, err = openSources(a.settings); err != nil {
 		return err
 	}
-	for _, t := range a.document.Tuples(a.subject) {
-		a.tuples[t] = newCollection(a, t)
-	}
+	a.adopt(a.current.Load())
 	a.register.OnWithdrawn(a.withdrawn)
 	a.register.OnErased(a.finish)
 	return nil
@@ -112,11 +110,11 @@ func (a *Agent) openStores() (err error) {
 	if err := a.pinPolicy(); err != nil {
 		return err
 	}
-	a.register, err = consent.Open(filepath.Join(a.settings.StateDir, "ledger"), a.ring, a.document, a.subject, consent.Options{})
+	a.register, err = consent.Open(filepath.Join(a.settings.StateDir, "ledger"), a.ring, a.document(), a.subject, consent.Options{})
 	if err != nil {
 		return err
 	}
-	if a.spool, err = spool.Open(filepath.Join(a.settings.StateDir, "spool"), a.ring, spool.Limits{Retention: a.retention}); err != nil {
+	if a.spool, err = spool.Open(filepath.Join(a.settings.StateDir, "spool"), a.ring, spool.Limits{Retention: a.register.Retention}); err != nil {
 		return err
 	}
 	if a.journal, err = journal.Open(filepath.Join(a.settings.StateDir, "egress"), a.ring, journal.Limits{}); err != nil {
@@ -124,7 +122,7 @@ func (a *Agent) openStores() (err error) {
 	}
 	a.uploader = uploader.New(uploader.Options{
 		Register: a.register, Spool: a.spool, Ring: a.ring, Journal: a.journal,
-		Policy: func() *policy.Document { return a.document },
+		Policy: a.document,
 		Log:    a.log, Slot: a.settings.Upload.Slot,
 	})
 	return nil
@@ -138,19 +136,6 @@ func (a *Agent) deviceKey() ([]byte, error) {
 		return keyring.DeviceKey(a.settings.StateDir)
 	}
 	return keyring.ReadDeviceKey(file)
-}
-
-// retention is how long the policy lets reports of a consent wait on the device; 0 where it names no duration.
-func (a *Agent) retention(id wire.UUID) time.Duration {
-	t, ok := a.tupleOf(id)
-	if !ok {
-		return 0
-	}
-	rules, err := a.document.Effective(t.Category, t.Purpose)
-	if err != nil {
-		return 0
-	}
-	return rules.Purpose.Device.For
 }
 
 // Close releases the state folder of an agent that was not run. Run does it by itself.
@@ -198,7 +183,7 @@ func (a *Agent) Run(ctx context.Context, ready func(socket string)) error {
 		}
 	})
 	group.Go(func() { a.wheel(ctx) })
-	a.log.Info("ready", zap.String("version", Version), zap.Int("policy", a.document.Version))
+	a.log.Info("ready", zap.String("version", Version), zap.Int("policy", a.document().Version))
 	if ready != nil {
 		ready(a.settings.Socket)
 	}
@@ -225,10 +210,7 @@ func (a *Agent) Run(ctx context.Context, ready func(socket string)) error {
 // withdrawn is called by the register as soon as a consent has ended: whatever of it lies on disk is unlinked
 // (unreadable it already is), and readers started for it are forgotten.
 func (a *Agent) withdrawn(id wire.UUID, t policy.Tuple) {
-	a.mu.Lock()
-	c := a.tuples[t]
-	a.mu.Unlock()
-	if c != nil {
+	if c := a.collection(t); c != nil {
 		c.forget()
 	}
 	a.finish(id, t)

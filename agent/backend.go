@@ -64,10 +64,10 @@ func problem(t policy.Tuple, err error) error {
 }
 
 // Tuples implements server.Backend.
-func (a *Agent) Tuples() []policy.Tuple { return a.document.Tuples(a.subject) }
+func (a *Agent) Tuples() []policy.Tuple { return a.document().Tuples(a.subject) }
 
 // Policy implements server.Backend.
-func (a *Agent) Policy(context.Context) (control.Policy, error) { return a.policy, nil }
+func (a *Agent) Policy(context.Context) (control.Policy, error) { return a.current.Load().info, nil }
 
 // Status implements server.Backend.
 func (a *Agent) Status(context.Context) (control.Status, error) {
@@ -76,7 +76,7 @@ func (a *Agent) Status(context.Context) (control.Status, error) {
 	a.ring.View(func(s *keyring.State) { highWater = s.HighWater })
 	status := control.Status{
 		State: "running", Version: Version, PID: os.Getpid(), Started: a.started.UTC(), Subject: string(a.subject),
-		StateDir: a.settings.StateDir, Policy: a.policy.PolicyInfo,
+		StateDir: a.settings.StateDir, Policy: a.current.Load().info.PolicyInfo,
 		Enforcement: control.Enforcement{
 			Kernel: control.KernelNotEnforced,
 			Detail: "sources, keeper and sender share one process; the gate is this program's own",
@@ -108,11 +108,11 @@ func (a *Agent) Status(context.Context) (control.Status, error) {
 }
 
 func (a *Agent) tupleStatus(t policy.Tuple, spooled map[wire.UUID]spool.Stat, lanes map[wire.UUID]control.Lane) control.Tuple {
-	c := a.tuples[t]
-	row := control.Tuple{ConsentState: a.consentState(t), Mode: string(c.rules.Purpose.Collect.Mode)}
-	if f := c.rules.Purpose.Feature; f != "" {
+	c := a.collection(t)
+	row := control.Tuple{ConsentState: a.consentState(t), Mode: string(c.rules().Purpose.Collect.Mode)}
+	if f := c.rules().Purpose.Feature; f != "" {
 		row.Feature = string(f)
-		for _, feature := range a.document.Features {
+		for _, feature := range a.document().Features {
 			if feature.ID == f {
 				row.FeatureName = text(feature.Name)
 			}
@@ -130,7 +130,7 @@ func (a *Agent) tupleStatus(t policy.Tuple, spooled map[wire.UUID]spool.Stat, la
 	if until.After(time.Now()) {
 		row.Session = until.UTC()
 	}
-	row.Source = control.Source{Name: string(c.rules.Category.Source), Present: true}
+	row.Source = control.Source{Name: string(c.rules().Category.Source), Present: true}
 	if errors.Is(problem, sensors.ErrAbsent) {
 		row.Source.Present, row.Source.Reason = false, problem.Error()
 	}
@@ -141,6 +141,9 @@ func (a *Agent) tupleStatus(t policy.Tuple, spooled map[wire.UUID]spool.Stat, la
 	}
 	if s, ok := spooled[state.Consent]; ok && !state.Consent.IsZero() {
 		row.Spool = control.Spool{Reports: s.Reports, Bytes: s.Bytes, Oldest: s.Oldest, Dropped: s.Dropped, Parked: parked(s)}
+	}
+	for _, id := range a.register.Parked(t.Category, t.Purpose) {
+		row.Spool.Parked += spooled[id].Reports + parked(spooled[id])
 	}
 	if !state.Consent.IsZero() {
 		row.Lane = lanes[state.Consent]
@@ -169,19 +172,22 @@ func (a *Agent) reason(c *collection, s consent.State, problem error, session ti
 		}
 		switch s.Status {
 		case consent.NeverAsked:
+			if len(a.register.Departed(c.tuple.Category, c.tuple.Purpose)) > 0 {
+				return control.ReasonPolicyChanged, "another controller is named for it: " + string(c.tuple.Controller)
+			}
 			return control.ReasonNotAsked, ""
 		case consent.Given:
 			return control.ReasonInvalidated, s.Reason
 		}
 		return control.Reason(s.Status), s.Reason
 	}
-	mode := c.rules.Purpose.Collect.Mode
+	mode := c.rules().Purpose.Collect.Mode
 	switch {
 	case mode == policy.ModeSubmitted, !c.scheduled() && mode == policy.ModeBackground:
 		return control.ReasonSubmitted, ""
 	case errors.Is(problem, sensors.ErrAbsent):
 		return control.ReasonSourceAbsent, problem.Error()
-	case problem != nil && c.rules.Category.Source == policy.SourceContacts && errors.Is(problem, errEpoch):
+	case problem != nil && c.rules().Category.Source == policy.SourceContacts && errors.Is(problem, errEpoch):
 		return control.ReasonNoEpoch, problem.Error()
 	case problem != nil:
 		return control.ReasonSourceError, problem.Error()
@@ -245,7 +251,7 @@ func (a *Agent) Consents(context.Context) ([]control.ConsentState, error) {
 }
 
 func (a *Agent) consentState(t policy.Tuple) control.ConsentState {
-	rules, s := a.tuples[t].rules, a.register.State(t)
+	rules, s := a.collection(t).rules(), a.register.State(t)
 	state := control.ConsentState{
 		Tuple: t.String(), Controller: string(t.Controller), Category: text(rules.Category.Name),
 		Purpose: text(rules.Purpose.Text), Sensitive: rules.Category.Sensitivity == policy.Sensitive,
@@ -280,7 +286,7 @@ func (a *Agent) Show(_ context.Context, by server.Actor, t policy.Tuple, lang po
 	}
 	return control.Notice{
 		Tuple: t.String(), Lang: string(n.Lang), Text: n.Text, SHA256: wire.Hash(n.SHA256).String(),
-		Sensitive: a.tuples[t].rules.Category.Sensitivity == policy.Sensitive,
+		Sensitive: a.collection(t).rules().Category.Sensitivity == policy.Sensitive,
 	}, nil
 }
 
@@ -318,6 +324,11 @@ func (a *Agent) Withdraw(_ context.Context, by server.Actor, t policy.Tuple, era
 	if err := a.register.Withdraw(t, erase, actor(by)); err != nil {
 		return control.Withdrawal{}, err
 	}
+	for _, former := range a.register.Departed(t.Category, t.Purpose) { // what an earlier controller had of it
+		if err := a.register.Withdraw(former, erase, actor(by)); err != nil {
+			return control.Withdrawal{}, err
+		}
+	}
 	a.uploader.Kick()
 	answer := control.Withdrawal{
 		Tuple: t.String(), Status: string(a.register.State(t).Status), Clear: erase, Unfinished: []control.Step{},
@@ -341,7 +352,7 @@ func (a *Agent) OpenSession(_ context.Context, by server.Actor, t policy.Tuple, 
 	if err != nil {
 		return control.Session{}, err
 	}
-	c := a.tuples[t]
+	c := a.collection(t)
 	a.mu.Lock()
 	if a.stopping {
 		a.mu.Unlock()
@@ -351,7 +362,7 @@ func (a *Agent) OpenSession(_ context.Context, by server.Actor, t policy.Tuple, 
 	ctx, cancel := context.WithDeadline(context.Background(), session.Until())
 	a.sessions.Go(func() {
 		defer cancel()
-		if c.rules.Category.Source == policy.SourceLocation {
+		if c.rules().Category.Source == policy.SourceLocation {
 			c.follow(ctx, session)
 		}
 	})
@@ -367,7 +378,7 @@ func (a *Agent) OpenSession(_ context.Context, by server.Actor, t policy.Tuple, 
 
 // CloseSession implements server.Backend.
 func (a *Agent) CloseSession(_ context.Context, _ server.Actor, t policy.Tuple) error {
-	c := a.tuples[t]
+	c := a.collection(t)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.session == nil {
@@ -380,7 +391,7 @@ func (a *Agent) CloseSession(_ context.Context, _ server.Actor, t policy.Tuple) 
 
 // Collect implements server.Backend.
 func (a *Agent) Collect(ctx context.Context, _ server.Actor, t policy.Tuple) (control.Collected, error) {
-	c := a.tuples[t]
+	c := a.collection(t)
 	n, err := c.collect(ctx, true)
 	if err != nil {
 		return control.Collected{}, problem(t, err)
@@ -491,8 +502,12 @@ func (a *Agent) Data(ctx context.Context, tuples []policy.Tuple, remote bool) (c
 			ids = append([]wire.UUID{state.Consent}, ids...)
 		}
 		entry := control.TupleData{Tuple: t.String(), Reports: []control.Record{}}
+		here := a.register.Parked(t.Category, t.Purpose)
 		if !state.Consent.IsZero() {
-			reports, err := a.spool.Reports(state.Consent)
+			here = append(here, state.Consent)
+		}
+		for _, id := range here {
+			reports, err := a.spool.Reports(id)
 			if err != nil {
 				return control.Data{}, fmt.Errorf("%s: %w", t, err)
 			}

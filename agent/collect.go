@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -27,7 +28,7 @@ import (
 type collection struct {
 	agent *Agent
 	tuple policy.Tuple
-	rules policy.Effective
+	terms atomic.Pointer[policy.Effective] // what the policy in force says
 
 	reading sync.Mutex // one reading at a time
 
@@ -43,13 +44,7 @@ type collection struct {
 	location  *minimise.Location // nil before the first session of a consent
 }
 
-func newCollection(a *Agent, t policy.Tuple) *collection {
-	rules, err := a.document.Effective(t.Category, t.Purpose)
-	if err != nil { // the tuple was listed by the same document
-		panic(fmt.Sprintf("agent: tuple %s is not in its own policy: %v", t, err))
-	}
-	return &collection{agent: a, tuple: t, rules: rules}
-}
+func (c *collection) rules() policy.Effective { return *c.terms.Load() }
 
 // errNoReader says that nothing is read for a purpose: the application submits, or its lane is not served.
 var errNoReader = errors.New("nothing is read for this purpose on the device")
@@ -59,10 +54,10 @@ var errEpoch = errors.New("the controller's contacts key is not here")
 
 // scheduled reports whether the wheel reads for this tuple.
 func (c *collection) scheduled() bool {
-	if c.rules.Purpose.Collect.Mode != policy.ModeBackground || c.rules.Purpose.Lane != policy.LaneFeatures {
+	if c.rules().Purpose.Collect.Mode != policy.ModeBackground || c.rules().Purpose.Lane != policy.LaneFeatures {
 		return false
 	}
-	switch c.rules.Category.Source {
+	switch c.rules().Category.Source {
 	case policy.SourceDevice, policy.SourceAccelerometer, policy.SourceSteps, policy.SourceContacts:
 		return true
 	}
@@ -79,13 +74,13 @@ const (
 
 // interval is how long the wheel waits between two readings.
 func (c *collection) interval() time.Duration {
-	switch c.rules.Category.Source {
+	switch c.rules().Category.Source {
 	case policy.SourceAccelerometer:
-		return c.rules.Purpose.Minimiser.Window / burstsPerWindow
+		return c.rules().Purpose.Minimiser.Window / burstsPerWindow
 	case policy.SourceSteps:
 		return stepInterval
 	}
-	return c.rules.Purpose.Collect.Every
+	return c.rules().Purpose.Collect.Every
 }
 
 // forget drops what is kept in memory: the consent it was read under has ended.
@@ -98,6 +93,21 @@ func (c *collection) forget() {
 	c.session, c.problem, c.counts = nil, nil, nil
 	c.due, c.collected, c.window = time.Time{}, time.Time{}, time.Time{}
 	c.motion, c.steps, c.location = minimise.Motion{}, minimise.Steps{}, nil
+}
+
+// renew follows a change of the policy. What was counted under a consent that goes on stays counted, and is reported under
+// the narrower rules; anything else is forgotten.
+func (c *collection) renew() {
+	if !c.agent.register.State(c.tuple).InForce {
+		c.forget()
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.session != nil {
+		c.session.Close()
+	}
+	c.session, c.due = nil, time.Time{} // due is reckoned anew from the last report
 }
 
 // collect reads the source once, makes reports and stores them. asked is set when the person wants what there is
@@ -141,7 +151,7 @@ func (c *collection) store(p consent.Permit, made []minimise.Report) error {
 
 // read opens the source of the tuple, reads, and closes it.
 func (c *collection) read(ctx context.Context, p consent.Permit, asked bool) ([]minimise.Report, error) {
-	switch c.rules.Category.Source {
+	switch c.rules().Category.Source {
 	case policy.SourceDevice:
 		return c.readDevice(p)
 	case policy.SourceAccelerometer:
@@ -189,7 +199,7 @@ func (c *collection) readMotion(ctx context.Context, p consent.Permit, asked boo
 		c.window = now
 	}
 	c.motion.Add(burst)
-	if !asked && now.Sub(c.window) < c.rules.Purpose.Minimiser.Window {
+	if !asked && now.Sub(c.window) < c.rules().Purpose.Minimiser.Window {
 		return nil, nil
 	}
 	c.window = time.Time{}
@@ -352,7 +362,7 @@ func (c *collection) cells(p consent.Permit) (*minimise.Location, error) {
 
 // storePending stores what was counted but not yet reported, when the agent stops.
 func (a *Agent) storePending() {
-	for t, c := range a.tuples {
+	for t, c := range a.current.Load().tuples {
 		permit, err := a.register.Permit(t)
 		if err != nil {
 			continue

@@ -1,16 +1,22 @@
 package agent
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
+	"maps"
 	"os"
+	"path/filepath"
 
 	"go.uber.org/zap"
-	"golang.org/x/mod/sumdb/note"
 
+	"github.com/scruple-agent/scruple/agent/consent"
 	"github.com/scruple-agent/scruple/agent/control"
+	"github.com/scruple-agent/scruple/agent/control/server"
+	"github.com/scruple-agent/scruple/agent/durable"
 	"github.com/scruple-agent/scruple/agent/keyring"
 	"github.com/scruple-agent/scruple/agent/policy"
 	"github.com/scruple-agent/scruple/configs"
@@ -18,53 +24,140 @@ import (
 
 var (
 	// ErrPolicyKey says that the settings name another policy key than the one pinned at the first start.
-	ErrPolicyKey = errors.New("the policy key is not the one that was pinned at the first start")
+	ErrPolicyKey = errors.New("the policy key is not the one that was pinned at the first start: a new key needs a policy signed by the old key and the new one")
 	// ErrPolicyOlder says that the policy is of an earlier version than one that was in force here.
-	ErrPolicyOlder = errors.New("the policy is older than the one that was in force")
+	ErrPolicyOlder = errors.New("the policy is older than the one that was in force: put the later version back")
+	// ErrPolicyDiffers says that a document says something else than before under the same version.
+	ErrPolicyDiffers = errors.New("the policy has changed without a later version: put the former text back, or have it signed as a later version")
+	// ErrPolicyMissing says that a document that was in force is not among the policy's files any more.
+	ErrPolicyMissing = errors.New("a document of the policy that was in force is missing: put it back, or a later version of it")
+	// ErrPolicyOther says that a document that came to a running agent is none of those in force.
+	ErrPolicyOther = errors.New("not a later version of a document in force")
 )
 
-// openPolicy reads the policy that the settings name, or the built-in one, which is unsigned and so needs the
+// inForce is a policy with everything that is derived from it. It is replaced as a whole.
+type inForce struct {
+	policy.Loaded
+	info control.Policy
+	// tuples has every tuple of the policy, and those that earlier ones had while the agent ran.
+	tuples map[policy.Tuple]*collection
+}
+
+func (a *Agent) document() *policy.Document { return a.current.Load().Document }
+
+func (a *Agent) collection(t policy.Tuple) *collection { return a.current.Load().tuples[t] }
+
+// builtIn is the name of the example policy in messages.
+const builtIn = "built in"
+
+// policyFiles reads the files that the settings name, general first, or the built-in one, which is unsigned and so needs the
 // development setting.
-func (a *Agent) openPolicy() error {
-	name, data := a.settings.PolicyFile, configs.PolicyYAML
-	if name == "" {
-		name = "built in"
-	} else {
-		var err error
-		if data, err = readBounded(name); err != nil {
-			return fmt.Errorf("policy: %w", err)
-		}
+func (a *Agent) policyFiles() ([]policy.File, error) {
+	if a.settings.PolicyFile == "" && len(a.settings.PolicyLayers) == 0 {
+		return []policy.File{{Name: builtIn, Data: configs.PolicyYAML}}, nil
 	}
-	document, err := policy.Load(name, data, policy.LoadOptions{Key: a.settings.PolicyKey, Dev: a.settings.Dev})
+	first := policy.File{Name: builtIn, Data: configs.PolicyYAML}
+	names := a.settings.PolicyLayers
+	if a.settings.PolicyFile != "" {
+		first, names = policy.File{}, append([]string{a.settings.PolicyFile}, names...)
+	}
+	var files []policy.File
+	if first.Name != "" {
+		files = append(files, first)
+	}
+	for _, name := range names {
+		data, err := readBounded(name)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, policy.File{Name: name, Data: data})
+	}
+	return files, nil
+}
+
+// openPolicy reads the policy: of each document the later of what the settings name and what came to the running agent.
+func (a *Agent) openPolicy() error {
+	files, err := a.policyFiles()
 	if err != nil {
 		return fmt.Errorf("policy: %w", err)
 	}
-	text, signed := string(data), false
-	if n, err := openNote(data, a.settings.PolicyKey); err == nil {
-		text, signed = n.Text, true
+	loaded, err := policy.LoadAll(files, a.loadOptions())
+	if err != nil {
+		return fmt.Errorf("policy: %w", err)
 	}
-	sum := sha256.Sum256(data)
-	a.document = document
-	a.policy = control.Policy{
-		PolicyInfo: control.PolicyInfo{
-			ID: document.ID, Version: document.Version, Effective: document.From,
-			SHA256: hex.EncodeToString(sum[:]), Signed: signed, File: name,
-		},
-		YAML: text,
+	if later := a.laterFiles(files, loaded); later != nil {
+		if loaded, err = policy.LoadAll(later, a.loadOptions()); err != nil {
+			return fmt.Errorf("policy: %w", err)
+		}
 	}
-	if !signed {
+	a.current.Store(newInForce(loaded))
+	if !loaded.Signed() {
 		a.log.Warn("the policy is unsigned: development only")
 	}
 	return nil
 }
 
-// openNote checks the signature of a policy note.
-func openNote(data []byte, key string) (*note.Note, error) {
-	v, err := note.NewVerifier(key)
-	if err != nil {
-		return nil, err
+func (a *Agent) loadOptions() policy.LoadOptions {
+	return policy.LoadOptions{Key: a.settings.PolicyKey, Dev: a.settings.Dev}
+}
+
+// newInForce describes a policy, still without tuples.
+func newInForce(l policy.Loaded) *inForce {
+	all := sha256.New()
+	name := ""
+	for _, p := range l.Parts {
+		all.Write(p.Note)
+		if name != "" {
+			name += ", "
+		}
+		name += p.File
 	}
-	return note.Open(data, note.VerifierList(v))
+	f := &inForce{Loaded: l, info: control.Policy{
+		PolicyInfo: control.PolicyInfo{
+			ID: l.Document.ID, Version: l.Document.Version, Effective: l.Document.From,
+			SHA256: hex.EncodeToString(all.Sum(nil)), Signed: l.Signed(), File: name,
+		},
+		YAML: string(l.YAML), Conflicts: changes(l.Conflicts, nil),
+	}}
+	if len(l.Parts) > 1 {
+		for _, p := range l.Parts {
+			f.info.Layers = append(f.info.Layers, control.PolicyLayer{ID: p.ID, Version: p.Version, File: p.File})
+		}
+	}
+	return f
+}
+
+// storedPolicy is where a document is kept that came to the running agent.
+func (a *Agent) storedPolicy(id string) string {
+	return filepath.Join(a.settings.StateDir, "policy", id+".note")
+}
+
+// laterFiles returns the files with those replaced of which a later version was stored; nil when there is none. A stored
+// file that cannot be believed is passed over: the mark in the ring refuses what is then too old.
+func (a *Agent) laterFiles(files []policy.File, l policy.Loaded) []policy.File {
+	var later []policy.File
+	for i, p := range l.Parts {
+		name := a.storedPolicy(p.ID)
+		data, err := readBounded(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		part := policy.Part{}
+		if err == nil {
+			part, err = policy.Inspect(policy.File{Name: name, Data: data}, a.loadOptions())
+		}
+		if err != nil || part.ID != p.ID {
+			a.log.Warn("a stored policy is not used", zap.String("policy", p.ID), zap.Error(err))
+			continue
+		}
+		if part.Version > p.Version {
+			if later == nil {
+				later = append(later, files...)
+			}
+			later[i] = policy.File{Name: name, Data: data}
+		}
+	}
+	return later
 }
 
 // maxPolicy bounds a policy file; the one that declares the whole guideline is about 60 KB.
@@ -81,33 +174,239 @@ func readBounded(file string) ([]byte, error) {
 	return os.ReadFile(file)
 }
 
-// pinPolicy pins the policy's key at the first start, and refuses another key or an older version afterwards.
+// admit checks a policy against what was in force before: the pinned key, versions that only rise, the same words under
+// the same version, no document gone. It returns the marks that the ring is to have.
+func (a *Agent) admit(l policy.Loaded) (marks map[string]keyring.PolicyMark, err error) {
+	var (
+		key     string
+		version int
+	)
+	a.ring.View(func(s *keyring.State) {
+		key, version, marks = s.PolicyKey, s.PolicyVersion, maps.Clone(s.Policies)
+	})
+	if marks == nil {
+		marks = map[string]keyring.PolicyMark{}
+	}
+	signed := l.Signed()
+	switch {
+	case key == "" || key == a.settings.PolicyKey:
+	case signed: // a new key, which the old one has to vouch for
+		for _, p := range l.Parts {
+			if policy.SignedBy(p.File, p.Note, key) != nil {
+				return nil, fmt.Errorf("%s: %w", p.File, ErrPolicyKey)
+			}
+		}
+	case !a.settings.Dev:
+		return nil, ErrPolicyKey
+	}
+	if key != "" && !signed && !a.settings.Dev {
+		return nil, ErrPolicyKey
+	}
+	if l.Document.Version < version {
+		return nil, fmt.Errorf("%w: version %d after %d", ErrPolicyOlder, l.Document.Version, version)
+	}
+	if !signed {
+		return marks, nil // whoever may use unsigned ones may change them
+	}
+	seen := map[string]bool{}
+	for _, p := range l.Parts {
+		seen[p.ID] = true
+		mark, ok := marks[p.ID]
+		digest := sha256.Sum256(p.Text)
+		switch {
+		case ok && p.Version < mark.Version:
+			return nil, fmt.Errorf("%s: %w: version %d after %d", p.File, ErrPolicyOlder, p.Version, mark.Version)
+		case ok && p.Version == mark.Version && string(mark.Digest) != string(digest[:]):
+			return nil, fmt.Errorf("%s: %w: version %d", p.File, ErrPolicyDiffers, p.Version)
+		}
+		marks[p.ID] = keyring.PolicyMark{Version: p.Version, Digest: digest[:]}
+	}
+	for id := range marks {
+		if !seen[id] {
+			return nil, fmt.Errorf("%s: %w", id, ErrPolicyMissing)
+		}
+	}
+	return marks, nil
+}
+
+// pinPolicy pins the policy's key at the first start, and refuses afterwards what admit refuses.
 func (a *Agent) pinPolicy() error {
-	var key string
-	var version int
-	a.ring.View(func(s *keyring.State) { key, version = s.PolicyKey, s.PolicyVersion })
-	if key != "" && a.policy.Signed && key != a.settings.PolicyKey {
-		return fmt.Errorf("policy: %w (rotate it with a policy signed by the old key)", ErrPolicyKey)
+	l := a.current.Load().Loaded
+	marks, err := a.admit(l)
+	if err != nil {
+		return fmt.Errorf("policy: %w", err)
 	}
-	if key != "" && !a.policy.Signed && !a.settings.Dev {
-		return fmt.Errorf("policy: %w", ErrPolicyKey)
+	if err := a.mark(l, marks); err != nil {
+		return fmt.Errorf("pin the policy: %w", err)
 	}
-	if a.document.Version < version {
-		return fmt.Errorf("policy: %w: version %d after %d", ErrPolicyOlder, a.document.Version, version)
-	}
-	if version == a.document.Version && (key != "" || !a.policy.Signed) {
+	return nil
+}
+
+// mark writes what admit allowed to the ring, if it is not there yet.
+func (a *Agent) mark(l policy.Loaded, marks map[string]keyring.PolicyMark) error {
+	known := true
+	a.ring.View(func(s *keyring.State) {
+		known = s.PolicyVersion == l.Document.Version && (!l.Signed() || s.PolicyKey == a.settings.PolicyKey) && len(s.Policies) == len(marks)
+		for id, m := range marks {
+			known = known && s.Policies[id].Version == m.Version
+		}
+	})
+	if known {
 		return nil
 	}
 	err := a.ring.Update(func(s *keyring.State) error {
-		s.PolicyVersion = a.document.Version
-		if a.policy.Signed {
-			s.PolicyKey = a.settings.PolicyKey
+		s.PolicyVersion = l.Document.Version
+		if l.Signed() {
+			s.PolicyKey, s.Policies = a.settings.PolicyKey, marks
 		}
 		return nil
 	})
-	if err != nil {
-		return fmt.Errorf("pin the policy: %w", err)
+	if err == nil {
+		a.log.Info("policy in force", zap.Int("version", l.Document.Version), zap.Bool("signed", l.Signed()))
 	}
-	a.log.Info("policy in force", zap.Int("version", a.document.Version), zap.Bool("signed", a.policy.Signed))
-	return nil
+	return err
+}
+
+// ReloadPolicy reads the policy's files again and puts a later version into force; with none it returns the policy as it is.
+func (a *Agent) ReloadPolicy() (control.PolicyUpdate, error) { return a.updatePolicy(nil) }
+
+// UpdatePolicy implements server.Backend. It answers nothing for the person: what is not provably narrower waits for them.
+func (a *Agent) UpdatePolicy(_ context.Context, by server.Actor, note []byte) (control.PolicyUpdate, error) {
+	u, err := a.updatePolicy(note)
+	if err == nil {
+		a.log.Info("policy update asked for", zap.String("channel", by.Channel))
+		return u, nil
+	}
+	kind := control.KindPolicy
+	var faults policy.Faults
+	if errors.As(err, &faults) {
+		kind = control.KindBadRequest
+	}
+	return u, control.NewProblem(kind, "", err.Error())
+}
+
+// updatePolicy puts a later version of a document into force; nil reads the files of the settings again. A crash in
+// between leaves either version: each step is repeated at the next start.
+func (a *Agent) updatePolicy(note []byte) (control.PolicyUpdate, error) {
+	a.updating.Lock()
+	defer a.updating.Unlock()
+	before := a.current.Load()
+	var files []policy.File
+	var err error
+	id := ""
+	if note == nil {
+		if files, err = a.policyFiles(); err != nil {
+			return control.PolicyUpdate{}, err
+		}
+	} else {
+		part, err := policy.Inspect(policy.File{Name: "policy", Data: note}, a.loadOptions())
+		if err != nil {
+			return control.PolicyUpdate{}, err
+		}
+		for _, p := range before.Parts {
+			f := policy.File{Name: p.File, Data: p.Note}
+			if p.ID == part.ID {
+				id, f = p.ID, policy.File{Name: a.storedPolicy(p.ID), Data: note}
+			}
+			files = append(files, f)
+		}
+		if id == "" {
+			return control.PolicyUpdate{}, fmt.Errorf("%w: it has another id", ErrPolicyOther)
+		}
+	}
+	loaded, err := policy.LoadAll(files, a.loadOptions())
+	if err != nil {
+		return control.PolicyUpdate{}, err
+	}
+	if note == nil {
+		if later := a.laterFiles(files, loaded); later != nil {
+			if loaded, err = policy.LoadAll(later, a.loadOptions()); err != nil {
+				return control.PolicyUpdate{}, err
+			}
+		}
+	}
+	marks, err := a.admit(loaded)
+	if err != nil {
+		return control.PolicyUpdate{}, err
+	}
+	if id != "" {
+		if err := durable.MkdirAll(filepath.Join(a.settings.StateDir, "policy")); err != nil {
+			return control.PolicyUpdate{}, err
+		}
+		if err := durable.WriteFile(a.storedPolicy(id), note, 0o600); err != nil {
+			return control.PolicyUpdate{}, err
+		}
+	}
+	if err := a.mark(loaded, marks); err != nil {
+		return control.PolicyUpdate{}, err
+	}
+	after := newInForce(loaded)
+	if err := a.register.SetPolicy(loaded.Document); err != nil {
+		if errors.Is(err, consent.ErrClosed) {
+			return control.PolicyUpdate{}, err
+		}
+		a.log.Warn("a step of the policy change failed and will be repeated", zap.Error(err))
+	}
+	a.adopt(after)
+	a.wake()
+	a.uploader.Kick()
+	diff := policy.Diff(before.Document, loaded.Document)
+	return control.PolicyUpdate{PolicyInfo: after.info.PolicyInfo, Before: before.info.Version, Changes: changes(diff, a.goesOn)}, nil
+}
+
+// adopt makes a policy the one that everything here goes by. The register has closed what ended already.
+func (a *Agent) adopt(f *inForce) {
+	f.tuples = map[policy.Tuple]*collection{}
+	if old := a.current.Load(); old.tuples != nil {
+		f.tuples = maps.Clone(old.tuples)
+	}
+	var changed []*collection
+	for _, t := range f.Document.Tuples(a.subject) {
+		rules, err := f.Document.Effective(t.Category, t.Purpose)
+		if err != nil { // the tuple was listed by the same document
+			panic(fmt.Sprintf("agent: tuple %s is not in its own policy: %v", t, err))
+		}
+		c := f.tuples[t]
+		if c == nil {
+			c = &collection{agent: a, tuple: t}
+			f.tuples[t] = c
+		} else if c.rules().SubtreeHash() != rules.SubtreeHash() {
+			changed = append(changed, c)
+		}
+		c.terms.Store(&rules)
+	}
+	a.current.Store(f)
+	for _, c := range changed {
+		c.renew()
+	}
+}
+
+// goesOn reports whether a consent for a (category, purpose) that was given before is in force.
+func (a *Agent) goesOn(c policy.CategoryID, p policy.PurposeID) bool {
+	t, err := a.document().Tuple(a.subject, string(c)+"/"+string(p))
+	return err == nil && a.register.State(t).InForce
+}
+
+// PolicyChanges implements server.Backend: what differs from what the person agreed to.
+func (a *Agent) PolicyChanges(context.Context) ([]control.PolicyChange, error) {
+	return changes(a.register.Changed(), a.goesOn), nil
+}
+
+// changes gives differences the form that the API has. goesOn may be nil.
+func changes(list []policy.Change, goesOn func(policy.CategoryID, policy.PurposeID) bool) []control.PolicyChange {
+	out := []control.PolicyChange{}
+	for _, c := range list {
+		one := control.PolicyChange{
+			Kind: string(c.Kind), Subject: c.Subject(), Narrower: c.Narrower || c.Kind == policy.Changed && !c.Subtree, Details: []control.PolicyDetail{},
+		}
+		if c.Category != "" {
+			one.Tuple = string(c.Category) + "/" + string(c.Purpose)
+			one.GoesOn = goesOn != nil && c.Kind == policy.Changed && goesOn(c.Category, c.Purpose)
+		}
+		for _, d := range c.Details {
+			one.Details = append(one.Details, control.PolicyDetail(d))
+		}
+		out = append(out, one)
+	}
+	return out
 }

@@ -50,8 +50,8 @@ func (a *Agent) turn(ctx context.Context, now time.Time) (next time.Time) {
 	a.register.Sweep(now)
 	a.spool.Sweep()
 	a.journal.Sweep()
-	for _, t := range a.document.Tuples(a.subject) {
-		c := a.tuples[t]
+	for _, t := range a.document().Tuples(a.subject) {
+		c := a.collection(t)
 		if _, err := a.register.Permit(t); err != nil {
 			continue
 		}
@@ -76,7 +76,7 @@ func (a *Agent) turn(ctx context.Context, now time.Time) (next time.Time) {
 			sooner(step.NextTry)
 			continue
 		}
-		repeat[key.consent], _ = a.document.Tuple(a.subject, step.Tuple)
+		repeat[key.consent], _ = a.document().Tuple(a.subject, step.Tuple)
 	}
 	a.mu.Unlock()
 	for id, t := range repeat {
@@ -94,7 +94,7 @@ func (c *collection) nextDue(now time.Time) time.Time {
 	defer c.mu.Unlock()
 	if c.due.IsZero() {
 		c.due = now
-		if last := c.agent.lastReport(c.tuple); c.interval() == c.rules.Purpose.Collect.Every && !last.IsZero() {
+		if last := c.agent.lastReport(c.tuple); c.interval() == c.rules().Purpose.Collect.Every && !last.IsZero() {
 			c.due = last.Add(c.interval())
 		}
 	}

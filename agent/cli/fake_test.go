@@ -135,6 +135,35 @@ func (f *fake) Policy(context.Context) (control.Policy, error) {
 	}, nil
 }
 
+func (f *fake) UpdatePolicy(_ context.Context, _ server.Actor, note []byte) (control.PolicyUpdate, error) {
+	d, err := policy.Load("policy", note, policy.LoadOptions{Dev: true})
+	if err != nil {
+		return control.PolicyUpdate{}, control.NewProblem(control.KindBadRequest, "", err.Error())
+	}
+	if d.Version < f.document.Version {
+		return control.PolicyUpdate{}, control.NewProblem(control.KindPolicy, "", "the policy is older")
+	}
+	u := control.PolicyUpdate{PolicyInfo: control.PolicyInfo{ID: d.ID, Version: d.Version}, Before: f.document.Version}
+	for _, c := range policy.Diff(f.document, d) {
+		one := control.PolicyChange{Kind: string(c.Kind), Subject: c.Subject(), Narrower: c.Narrower, GoesOn: c.Narrower}
+		if c.Category != "" {
+			one.Tuple = c.Subject()
+		}
+		for _, detail := range c.Details {
+			one.Details = append(one.Details, control.PolicyDetail(detail))
+		}
+		u.Changes = append(u.Changes, one)
+	}
+	return u, nil
+}
+
+func (f *fake) PolicyChanges(context.Context) ([]control.PolicyChange, error) {
+	return []control.PolicyChange{{
+		Kind: "changed", Subject: "location/nearby", Tuple: "location/nearby",
+		Details: []control.PolicyDetail{{Field: "minimiser.level", Old: "12", New: "14"}},
+	}}, nil
+}
+
 func (f *fake) Consents(context.Context) ([]control.ConsentState, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

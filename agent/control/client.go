@@ -76,6 +76,16 @@ func (c *Client) Policy(ctx context.Context) (Policy, error) {
 	return get[Policy](ctx, c, "/v1/policy")
 }
 
+// UpdatePolicy puts a later version of a document of the policy into force; nil reads the files of the settings again.
+func (c *Client) UpdatePolicy(ctx context.Context, note []byte) (PolicyUpdate, error) {
+	return post[PolicyUpdate](ctx, c, "/v1/policy", PolicyRequest{Note: note})
+}
+
+// PolicyChanges returns how the policy in force differs from what the person agreed to.
+func (c *Client) PolicyChanges(ctx context.Context) ([]PolicyChange, error) {
+	return get[[]PolicyChange](ctx, c, "/v1/policy/changes")
+}
+
 // Consents returns the state of every tuple of the policy, in its order.
 func (c *Client) Consents(ctx context.Context) ([]ConsentState, error) {
 	return get[[]ConsentState](ctx, c, "/v1/consents")

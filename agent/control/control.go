@@ -76,10 +76,48 @@ type PolicyInfo struct {
 	File      string    `json:"file"`   // "built in" when the settings name none
 }
 
-// Policy is the policy in force with its text.
+// Policy is the policy in force with its text. Where a specific document is laid over a general one, the text is what they say
+// together.
 type Policy struct {
 	PolicyInfo
 	YAML string `json:"yaml"`
+	// Layers are the documents it is made of, general first; none where it is one.
+	Layers []PolicyLayer `json:"layers,omitempty"`
+	// Conflicts say where a later layer has the last word, with what it replaces.
+	Conflicts []PolicyChange `json:"conflicts,omitempty"`
+}
+
+// PolicyLayer is one document of a policy that is made of several.
+type PolicyLayer struct {
+	ID      string `json:"id"`
+	Version int    `json:"version"`
+	File    string `json:"file"`
+}
+
+// PolicyChange is what differs between two policies in one tuple, one controller, or the document itself.
+type PolicyChange struct {
+	Kind    string `json:"kind"`    // "added", "removed" or "changed"
+	Subject string `json:"subject"` // "category/purpose", "controller ID" or "document"
+	Tuple   string `json:"tuple,omitempty"`
+	// Narrower: the later one provably asks for no more, so that a consent given before covers it.
+	Narrower bool `json:"narrower"`
+	// GoesOn: a consent given before is in force now.
+	GoesOn  bool           `json:"goes_on"`
+	Details []PolicyDetail `json:"details"`
+}
+
+// PolicyDetail is one value that differs, by its name in the policy.
+type PolicyDetail struct {
+	Field string `json:"field"`
+	Old   string `json:"old,omitempty"`
+	New   string `json:"new,omitempty"`
+}
+
+// PolicyUpdate is the answer to a later version of the policy.
+type PolicyUpdate struct {
+	PolicyInfo
+	Before  int            `json:"before"` // the version until now
+	Changes []PolicyChange `json:"changes"`
 }
 
 // Enforcement says what the operating system itself prevents.
@@ -306,6 +344,10 @@ type ApplicationTuple struct {
 
 // Bodies of requests.
 type (
+	// PolicyRequest brings a later version of a document of the policy; without one the files of the settings are read again.
+	PolicyRequest struct {
+		Note []byte `json:"note,omitempty"`
+	}
 	// ShowRequest asks for a notice; Lang "" is the daemon's language.
 	ShowRequest struct {
 		Lang string `json:"lang,omitempty"`
@@ -339,7 +381,7 @@ func (s *Status) FillFeatures() {
 			at[t.Feature] = i
 			s.Features = append(s.Features, Feature{ID: t.Feature, Name: t.FeatureName, On: true})
 		}
-		if t.Status != StatusGiven {
+		if t.Status != StatusGiven || t.Reason == ReasonPolicyChanged {
 			s.Features[i].On = false
 			s.Features[i].Off = append(s.Features[i].Off, t.Tuple)
 		}

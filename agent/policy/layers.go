@@ -19,8 +19,9 @@ type Part struct {
 	File    string
 	ID      string
 	Version int
-	Signed  bool // by LoadOptions.Key
-	Note    []byte
+	Signed  bool   // by LoadOptions.Key
+	Note    []byte // as it was read
+	Text    []byte // without signatures
 }
 
 // Loaded is a policy in force: what its files say together.
@@ -49,7 +50,7 @@ func LoadAll(files []File, o LoadOptions) (Loaded, error) {
 		if err != nil {
 			return Loaded{}, err
 		}
-		part := Part{File: s.Name, Signed: signed, Note: s.Data}
+		part := Part{File: s.Name, Signed: signed, Note: s.Data, Text: text}
 		if part.ID, part.Version = header(text); slices.ContainsFunc(l.Parts, func(p Part) bool { return p.ID == part.ID && p.ID != "" }) {
 			return Loaded{}, Faults{{File: s.Name, Line: 1, Field: "policy", Problem: "this document is among the layers already"}}
 		}
@@ -78,6 +79,20 @@ func LoadAll(files []File, o LoadOptions) (Loaded, error) {
 		l.Parts = append(l.Parts, part)
 	}
 	return l, nil
+}
+
+// Inspect verifies the signature of one document or layer and returns what it says of itself; whether it is without faults,
+// LoadAll says.
+func Inspect(f File, o LoadOptions) (Part, error) {
+	text, signed, err := open(f.Name, f.Data, o)
+	if err != nil {
+		return Part{}, err
+	}
+	p := Part{File: f.Name, Signed: signed, Note: f.Data, Text: text}
+	if p.ID, p.Version = header(text); !isID(p.ID) || p.Version < 1 {
+		return Part{}, Faults{{File: f.Name, Line: 1, Problem: "does not say which policy and version it is"}}
+	}
+	return p, nil
 }
 
 // open returns the text of a document after its signature was verified as Load demands it.

@@ -244,6 +244,9 @@ func (s *Settings) resolve(where map[string]string) (faults Faults) {
 	path("socket", &s.Socket)
 	path("device_key_file", &s.DeviceKeyFile)
 	path("policy_file", &s.PolicyFile)
+	for i := range s.PolicyLayers {
+		path("policy_layers", &s.PolicyLayers[i])
+	}
 	path("iio_root", &s.IIORoot)
 	for i := range s.Contacts.Paths {
 		if s.Contacts.Paths[i] == "" {

@@ -37,6 +37,11 @@ type Settings struct {
 	// is built in, which is unsigned and so needs Dev.
 	PolicyFile string `mapstructure:"policy_file"`
 
+	// PolicyLayers are policies that are laid over PolicyFile, in this order, each signed with the same key: where two
+	// of them speak of the same thing, the later one is the more specific and wins. Default none. In the environment
+	// they are separated like PATH.
+	PolicyLayers []string `mapstructure:"policy_layers"`
+
 	// PolicyKey is the public key that the policy must be signed with: a note verifier key
 	// ("NAME+HASH+KEY") or the absolute path of a file that holds one; after Load it is the key. Default
 	// "": none is pinned, so only Dev starts. Its private half is refused here.

@@ -47,6 +47,14 @@ func (b *backend) Policy(context.Context) (control.Policy, error) {
 	return control.Policy{}, b.call("policy", Actor{}, policy.Tuple{})
 }
 
+func (b *backend) UpdatePolicy(_ context.Context, a Actor, _ []byte) (control.PolicyUpdate, error) {
+	return control.PolicyUpdate{}, b.call("update", a, policy.Tuple{})
+}
+
+func (b *backend) PolicyChanges(context.Context) ([]control.PolicyChange, error) {
+	return nil, b.call("changes", Actor{}, policy.Tuple{})
+}
+
 func (b *backend) Consents(context.Context) ([]control.ConsentState, error) {
 	return nil, b.call("consents", Actor{}, policy.Tuple{})
 }

@@ -48,6 +48,9 @@ var routes = []route{
 
 	{"GET", "/v1/status", owner, shortly, getStatus},
 	{"GET", "/v1/policy", owner, shortly, getPolicy},
+	// A policy says what may be asked and is believed for its signature, whoever brings it.
+	{"POST", "/v1/policy", owner, shortly, postPolicy},
+	{"GET", "/v1/policy/changes", owner, shortly, getPolicyChanges},
 	{"GET", "/v1/consents", owner, shortly, getConsents},
 	{"GET", "/v1/receipts", owner, shortly, getReceipts},
 	{"GET", "/v1/egress/entries", owner, shortly, getEntries},
@@ -162,6 +165,18 @@ func getApplication(s *Server, ctx context.Context, r *request) (any, error) {
 }
 
 func getPolicy(s *Server, ctx context.Context, _ *request) (any, error) { return s.backend.Policy(ctx) }
+
+func postPolicy(s *Server, ctx context.Context, r *request) (any, error) {
+	var body control.PolicyRequest
+	if err := decode(r.body, &body); err != nil {
+		return nil, err
+	}
+	return s.backend.UpdatePolicy(ctx, r.actor, body.Note)
+}
+
+func getPolicyChanges(s *Server, ctx context.Context, _ *request) (any, error) {
+	return list(s.backend.PolicyChanges(ctx))
+}
 
 func getConsents(s *Server, ctx context.Context, _ *request) (any, error) {
 	return list(s.backend.Consents(ctx))

@@ -35,6 +35,10 @@ type Backend interface {
 
 	Status(ctx context.Context) (control.Status, error)
 	Policy(ctx context.Context) (control.Policy, error)
+	// UpdatePolicy puts a later version of a document of the policy into force; without one the files of the settings are
+	// read again. It is no answer to any question.
+	UpdatePolicy(ctx context.Context, a Actor, note []byte) (control.PolicyUpdate, error)
+	PolicyChanges(ctx context.Context) ([]control.PolicyChange, error)
 
 	Consents(ctx context.Context) ([]control.ConsentState, error)
 	// Show returns the notice in lang ("" for the daemon's own) and records that the person was shown it.

@@ -26,14 +26,14 @@ import (
 
 // runOptions are the flags of run.
 type runOptions struct {
-	dev         bool
-	listen      string
-	controller  string
-	policy      string
-	policyKey   string
-	certificate string
-	key         string
-	level       string
+	dev             bool
+	listen          string
+	controller      string
+	policy          string
+	policyKey       string
+	certificate     string
+	key             string
+	level           string
 	layers, earlier []string
 }
 
