@@ -49,7 +49,7 @@ type app struct {
 
 // commands are the groups in the order of the help.
 var commands = []func(*app) *cobra.Command{
-	runCommand, statusCommand, consentCommand, dataCommand, egressCommand, receiptCommand, sessionCommand, policyCommand,
+	runCommand, statusCommand, consentCommand, dataCommand, egressCommand, receiptCommand, ledgerCommand, sessionCommand, policyCommand,
 	contactsCommand, sensorsCommand, hasherCommand,
 	completionCommand, versionCommand,
 }

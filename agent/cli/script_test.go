@@ -68,6 +68,14 @@ func TestScripts(t *testing.T) {
 				}
 				ts.Setenv("HASH", m[1])
 			},
+			// key sets $KEY to the ledger's key that "ledger checkpoint" printed last.
+			"key": func(ts *testscript.TestScript, neg bool, args []string) {
+				m := regexp.MustCompile(`(?m)^key (\S+)$`).FindStringSubmatch(ts.ReadFile("stdout"))
+				if m == nil {
+					ts.Fatalf("no key was printed")
+				}
+				ts.Setenv("KEY", m[1])
+			},
 		},
 	})
 }

@@ -143,6 +143,9 @@ func (r *Register) skipTo(consent wire.UUID, number uint64) error {
 	})
 }
 
+// ErrOtherLedger says that a kept checkpoint is of no ledger that is or was here. Nothing can be said about its signature.
+var ErrOtherLedger = errors.New("no ledger here has that name: it is another device's or person's, or this state was put back to before the ledger began")
+
 // Held is what a checkpoint, or a proof with one, that somebody kept says about a ledger here.
 type Held struct {
 	Controller policy.ControllerID
@@ -155,7 +158,7 @@ type Held struct {
 
 // Compare compares a checkpoint, a tlog-proof or a proof of growth that the person kept with the ledger it is about. The
 // ledger must begin with what was signed then; when it does not, or has fewer records, it was put back to an older state
-// or is a fork: every consent is invalidated, as by Later, and the error is ErrRolledBack. ErrNoLedger when no ledger here
+// or is a fork: every consent is invalidated, as by Later, and the error is ErrRolledBack. ErrOtherLedger when no ledger here
 // has ever had that name, ErrDamaged when the ledger itself is damaged, proof.ErrCheckpoint for a forged one.
 func (r *Register) Compare(kept []byte) (Held, error) {
 	held, over, err := r.compare(kept)
@@ -192,7 +195,7 @@ func (r *Register) compare(kept []byte) (held Held, over []ended, err error) {
 		}
 	})
 	if public == nil {
-		return held, nil, fmt.Errorf("%w: the ledger it names is not here", ErrNoLedger)
+		return held, nil, ErrOtherLedger
 	}
 	key, err := proof.Key(public)
 	if err != nil {

@@ -264,7 +264,7 @@ func TestCompare(t *testing.T) {
 			if name == "forked, proof" {
 				b.ok(b.Register.Request(b.tuple("steps/compare"), app))
 			}
-			if _, err := b.Register.Compare(strange); !errors.Is(err, consent.ErrNoLedger) {
+			if _, err := b.Register.Compare(strange); !errors.Is(err, consent.ErrOtherLedger) {
 				t.Errorf("of a ledger that is not here: %v", err)
 			}
 			if _, err := b.Register.Compare(early); err != nil || b.Register.InForce(id) != nil {

@@ -81,7 +81,12 @@ func TestAccess(t *testing.T) {
 		{"a Windows peer of this account", Peer{UID: -1, PID: 7, Self: true}, control.HeaderChannel, "cli", person},
 		{"a Windows peer of another account", Peer{UID: -1, PID: 7}, control.HeaderChannel, "cli", application},
 	}
-	bodies := map[string]string{"/v1/consents/{tuple}/give": `{"lang":"en","notice":"` + strings.Repeat("ab", 32) + `"}`}
+	bodies := map[string]string{
+		"/v1/consents/{tuple}/give": `{"lang":"en","notice":"` + strings.Repeat("ab", 32) + `"}`,
+		"/v1/ledger/proof":          `{"controller":"messenger","record":1}`,
+		"/v1/ledger/growth":         `{"controller":"messenger","old":1}`,
+		"/v1/ledger/compare":        `{"kept":"x"}`,
+	}
 	for _, route := range routes {
 		path := strings.NewReplacer("{tuple}", "device/service", "{id}", "7").Replace(route.path)
 		for _, c := range callers {
