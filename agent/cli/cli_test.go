@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/scruple-agent/scruple/agent/control"
+	"github.com/scruple-agent/scruple/agent/receipt"
 )
 
 // TestTexts looks at every T{...} of the package: both languages are there, with the same verbs, and Chinese is Chinese.
@@ -112,6 +113,11 @@ func TestWords(t *testing.T) {
 	for _, r := range control.Reasons() {
 		if _, ok := reasonWords[r]; !ok {
 			t.Errorf("reason %s has no words", r)
+		}
+	}
+	for _, p := range receipt.Parts() {
+		if _, ok := partWords[p]; !ok {
+			t.Errorf("part %s of a receipt has no words", p)
 		}
 	}
 	for _, s := range control.Statuses() {

@@ -60,6 +60,15 @@ func TestScripts(t *testing.T) {
 				}
 				ts.Fatalf("no daemon on %s", socket)
 			},
+			// alter FILE COPY OLD NEW copies a file with the first OLD in it made NEW.
+			"alter": func(ts *testscript.TestScript, neg bool, args []string) {
+				before := ts.ReadFile(args[0])
+				after := strings.Replace(before, args[2], args[3], 1)
+				if after == before {
+					ts.Fatalf("there is no %s in %s", args[2], args[0])
+				}
+				ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(after), 0o600))
+			},
 			// agree sets $HASH to the hash that "consent show" printed last.
 			"agree": func(ts *testscript.TestScript, neg bool, args []string) {
 				m := regexp.MustCompile(`SHA-256 ([0-9a-f]{64})`).FindStringSubmatch(ts.ReadFile("stdout"))

@@ -53,6 +53,7 @@ var routes = []route{
 	{"GET", "/v1/policy/changes", owner, shortly, getPolicyChanges},
 	{"GET", "/v1/consents", owner, shortly, getConsents},
 	{"GET", "/v1/receipts", owner, shortly, getReceipts},
+	{"GET", "/v1/receipts/consent/{tuple}", owner, shortly, getConsentReceipts},
 	{"GET", "/v1/ledger", owner, shortly, getLedgers},
 	{"POST", "/v1/ledger/proof", owner, shortly, postLedgerProof},
 	{"POST", "/v1/ledger/growth", owner, shortly, postLedgerGrowth},

@@ -67,5 +67,6 @@ type Backend interface {
 	Data(ctx context.Context, tuples []policy.Tuple, remote bool) (control.Data, error)
 	Erase(ctx context.Context, a Actor, t policy.Tuple) (control.Erasure, error)
 	Receipts(ctx context.Context) ([]control.Receipt, error)
+	ReceiptBackend
 	LedgerBackend
 }
