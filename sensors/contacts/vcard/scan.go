@@ -2,6 +2,7 @@ package vcard
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"io"
 )
@@ -24,7 +25,13 @@ const (
 // the input itself is counted in Stats and passed over.
 func (r *Reader) Next() (Value, error) {
 	for {
-		if r.quick() {
+		var ok bool
+		if useAVX2 {
+			ok = r.quickWindows()
+		} else {
+			ok = r.quickLines()
+		}
+		if ok {
 			return r.found(), nil
 		}
 		if !r.more() {
@@ -254,9 +261,24 @@ func (r *Reader) stride(size, from int, folds bool) {
 	}
 	crlf := b[from-2] == '\r'
 	n, p := 0, from
-	for p+size < len(b) && b[p+size-1] == '\n' && (!folds || blank(b[p])) && (!crlf || b[p+size-2] == '\r') {
-		p += size
-		n++
+	if folds {
+		// The end of each line and the blank of the next one in one comparison.
+		if from >= len(b) || !blank(b[from]) {
+			return
+		}
+		want, mask := uint32('\n')<<8|uint32(b[from])<<16, uint32(0xffff00)
+		if crlf {
+			want, mask = want|'\r', 0xffffff
+		}
+		for p+size+2 <= len(b) && binary.LittleEndian.Uint32(b[p+size-2:])&mask == want {
+			p += size
+			n++
+		}
+	} else {
+		for p+size < len(b) && b[p+size-1] == '\n' && (!crlf || b[p+size-2] == '\r') {
+			p += size
+			n++
+		}
 	}
 	if n < minStride {
 		return

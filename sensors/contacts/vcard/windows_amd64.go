@@ -14,15 +14,6 @@ import (
 // were tried and gain nothing here: most windows hold an event.
 var useAVX2 = cpu.X86.HasAVX2 && cpu.X86.HasPOPCNT
 
-// quick passes over lines that do not matter, up to the first value or the first
-// line that step must look at, and tells whether it left a value for found.
-func (r *Reader) quick() bool {
-	if useAVX2 {
-		return r.quickWindows()
-	}
-	return r.quickLines()
-}
-
 // window is 64 bytes of the buffer and what is to be looked at in them. In a
 // mask the lowest bit is the first byte. The assembly knows the offsets.
 type window struct {
