@@ -69,6 +69,15 @@ func TestTornTail(t *testing.T) {
 	}
 }
 
+// recheck makes the checksum of the frame at a place right again.
+func recheck(file []byte, at int) []byte {
+	castagnoli := crc32.MakeTable(crc32.Castagnoli)
+	n := 8 + int(binary.LittleEndian.Uint32(file[at:]))
+	sum := crc32.Update(crc32.Checksum(file[at:at+4], castagnoli), castagnoli, file[at+8:at+n])
+	binary.LittleEndian.PutUint32(file[at+4:], sum)
+	return file
+}
+
 // Each kind of damage makes the consents of that ledger not count, says so, and leaves the other ledger alone.
 func TestDamage(t *testing.T) {
 	type files struct{ ledger, ring, oldRing []byte }
@@ -115,6 +124,59 @@ func TestDamage(t *testing.T) {
 			f.ledger = append(bytes.Clone(f.ledger), f.ledger[s[len(s)-2]:]...)
 			return f
 		},
+		// With a checksum that is right, so that only the tree and the seal can tell.
+		"leaf changed, checksum right": func(f files) files {
+			f.ledger = recheck(flip(f.ledger, frames(f.ledger)[1]+9), frames(f.ledger)[1])
+			return f
+		},
+		"body changed, checksum right": func(f files) files {
+			f.ledger = recheck(flip(f.ledger, frames(f.ledger)[1]+70), frames(f.ledger)[1])
+			return f
+		},
+		"last body changed, checksum right": func(f files) files {
+			s := frames(f.ledger)
+			f.ledger = recheck(flip(f.ledger, s[len(s)-1]-1), s[len(s)-2])
+			return f
+		},
+		"a record in another's place": func(f files) files {
+			s := frames(f.ledger)
+			f.ledger = bytes.Join([][]byte{f.ledger[:s[1]], f.ledger[s[0]:s[1]], f.ledger[s[2]:]}, nil)
+			return f
+		},
+		"length beyond the file": func(f files) files {
+			f.ledger = bytes.Clone(f.ledger)
+			binary.LittleEndian.PutUint32(f.ledger[frames(f.ledger)[0]:], 1<<16)
+			return f
+		},
+		"length of nothing": func(f files) files {
+			f.ledger = bytes.Clone(f.ledger)
+			binary.LittleEndian.PutUint32(f.ledger[frames(f.ledger)[0]:], 0)
+			return f
+		},
+		"zeros": func(f files) files {
+			s := frames(f.ledger)
+			f.ledger = append(bytes.Clone(f.ledger[:s[0]]), make([]byte, len(f.ledger)-s[0])...)
+			return f
+		},
+		"a byte put in": func(f files) files {
+			s := frames(f.ledger)
+			f.ledger = bytes.Join([][]byte{f.ledger[:s[1]], {0}, f.ledger[s[1]:]}, nil)
+			return f
+		},
+		"the first line twice": func(f files) files {
+			f.ledger = append(bytes.Clone(f.ledger[:frames(f.ledger)[0]]), f.ledger...)
+			return f
+		},
+		"another generation": func(f files) files {
+			f.ledger = bytes.Replace(f.ledger, []byte(" messenger 1 "), []byte(" messenger 2 "), 1)
+			return f
+		},
+		"another key": func(f files) files { f.ledger = flip(f.ledger, frames(f.ledger)[0]-2); return f },
+		"line ends of another system": func(f files) files {
+			f.ledger = bytes.Replace(f.ledger, []byte("\n"), []byte("\r\n"), 1)
+			return f
+		},
+		"older file":       func(f files) files { s := frames(f.ledger); f.ledger = f.ledger[:s[1]]; return f },
 		"older ring":       func(f files) files { f.ring = f.oldRing; return f },
 		"no ring any more": func(f files) files { f.ring = nil; return f },
 	}
@@ -210,6 +272,64 @@ func TestFullDisk(t *testing.T) {
 	b.ok(b.Register.Sweep(b.clock.Now()))
 	if !b.Ring.Reserve().Held() {
 		t.Error("the reserve was not made again")
+	}
+}
+
+// A disk that fills in the middle of a withdrawal: without room for the ring, not even the reserve's, the withdrawal
+// fails, says so, and everything is closed; with room for the ring alone it stands, its message waits, and the file
+// follows when there is room.
+func TestDiskFillsDuringWithdrawal(t *testing.T) {
+	for name, full := range map[string]func(*bench) *durabletest.Steps{
+		"before the ring": func(b *bench) *durabletest.Steps { s := durabletest.Watch(t, b.Dir); s.Fill(); return s },
+		"after the ring": func(b *bench) *durabletest.Steps {
+			s := durabletest.Watch(t, filepath.Join(b.Dir, "ledger"))
+			s.Fill()
+			return s
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := setup(t)
+			tu := b.tuple("contacts/find")
+			id := b.give(tu)
+			p, err := b.Register.Permit(tu)
+			b.ok(err)
+			steps := full(b)
+			err = b.Register.Withdraw(tu, true, person)
+			if p.Check() == nil || b.Register.InForce(id) == nil || b.Register.State(tu).InForce {
+				t.Error("in force after the call")
+			}
+			if name == "before the ring" {
+				if err == nil {
+					t.Fatal("said to be done")
+				}
+				if s := b.Register.State(tu); !errors.Is(s.Err, consent.ErrUnfinished) || s.Reason == "" {
+					t.Errorf("state %+v", s)
+				}
+				if err := b.Register.Withdraw(tu, true, person); err == nil {
+					t.Error("said to be done, still full")
+				}
+				steps.Restart()
+				b.ok(b.Register.Withdraw(tu, true, person))
+			} else {
+				b.ok(err)
+				if a := b.Register.Audit()[0]; a.Waiting != 1 || a.Unsent != 1 || a.Problem == nil {
+					t.Errorf("audit %+v", a)
+				}
+				b.restart() // the disk is still full
+				if _, err := b.Ring.DataKey(id); err == nil || b.Register.State(tu).Status != consent.Withdrawn {
+					t.Error("the withdrawal did not outlive the restart")
+				}
+				steps.Restart()
+				b.ok(b.Register.Sweep(b.clock.Now()))
+			}
+			a := b.Register.Audit()[0]
+			if a.Problem != nil || a.Waiting != 0 || a.Size != 3 || kinds(b.Register.Outbox("messenger")) != "withdrawal+clear" {
+				t.Errorf("audit %+v, outbox %q", a, kinds(b.Register.Outbox("messenger")))
+			}
+			if _, err := b.Ring.DataKey(id); err == nil {
+				t.Error("the data key is still there")
+			}
+		})
 	}
 }
 
@@ -381,10 +501,8 @@ func TestErasedBody(t *testing.T) {
 	file, err := os.ReadFile(b.ledger("messenger"))
 	b.ok(err)
 	first := file[bytes.IndexByte(file, '\n')+1:]
-	n := 8 + binary.LittleEndian.Uint32(first)
 	first[8] ^= 1
-	castagnoli := crc32.MakeTable(crc32.Castagnoli)
-	binary.LittleEndian.PutUint32(first[4:], crc32.Update(crc32.Checksum(first[:4], castagnoli), castagnoli, first[8:n]))
+	recheck(first, 0)
 	b.ok(os.WriteFile(b.ledger("messenger"), file, 0o600))
 	b.start()
 	if err := b.Register.Problems()["messenger"]; !errors.Is(err, consent.ErrDamaged) {
