@@ -2,10 +2,13 @@ package agent_test
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/scruple-agent/scruple/agent/control"
+	"github.com/scruple-agent/scruple/agent/policy"
 	"github.com/scruple-agent/scruple/uploader/receiver"
 	"github.com/scruple-agent/scruple/uploader/receiver/receivertest"
 )
@@ -88,6 +91,142 @@ func TestClause_7_OnlyAfterAgree(t *testing.T) {
 	}
 	if held, _ := h.holding(old[loosened]); held.Batches != 0 {
 		t.Errorf("under the old consent the receiver holds %+v", held)
+	}
+}
+
+// TestClause_7_WhileRunning: a later version that comes to the running daemon stops what it loosens at once and nothing else; one
+// that is older, or signed by nobody the device knows, changes nothing.
+func TestClause_7_WhileRunning(t *testing.T) {
+	t.Parallel()
+	const loosened, unchanged = "device/service", "steps/compare"
+	h := newHouse(t, receivertest.Options{})
+	h.steps(13370)
+	ids := map[string]string{loosened: h.give(loosened), unchanged: h.give(unchanged)}
+	h.collected(loosened)
+	h.introduced()
+	version := func(n, kept string) []byte {
+		return edited(t, h.far.YAML, "\nversion: 1\n", "\nversion: "+n+"\n", deviceRules, strings.Replace(deviceRules, "180d", kept, 1))
+	}
+	untouched := func() {
+		t.Helper()
+		for tuple, id := range ids {
+			if row := h.tuple(tuple); row.Status != control.StatusGiven || row.Consent != id || row.Reason == control.ReasonPolicyChanged {
+				t.Errorf("%s: status %q, reason %q", tuple, row.Status, row.Reason)
+			}
+		}
+	}
+	signer, _, err := policy.GenerateKey("policy")
+	if err != nil {
+		t.Fatal(err)
+	}
+	forged, err := policy.Sign(version("3", "360d"), signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, note := range map[string][]byte{"forged": forged, "unsigned": version("3", "360d"), "the same version": h.resign(version("1", "360d"))} {
+		if _, err := h.client.UpdatePolicy(t.Context(), note); err == nil {
+			t.Errorf("a policy that is %s was taken over", name)
+		}
+	}
+	untouched()
+
+	answer, err := h.client.UpdatePolicy(t.Context(), h.resign(version("2", "360d")))
+	if err != nil || answer.Version != 2 {
+		t.Fatalf("version %d, %v", answer.Version, err)
+	}
+	if !slices.ContainsFunc(answer.Changes, func(c control.PolicyChange) bool { return c.Tuple == loosened && !c.GoesOn }) ||
+		slices.ContainsFunc(answer.Changes, func(c control.PolicyChange) bool { return c.Tuple == unchanged }) {
+		t.Errorf("the difference is %+v", answer.Changes)
+	}
+	if row := h.tuple(loosened); row.Collecting || row.Reason != control.ReasonPolicyChanged {
+		t.Errorf("%s: collecting %v, reason %q", loosened, row.Collecting, row.Reason)
+	}
+	h.refused(control.ExitRefused, loosened, "data", "collect", loosened)
+	h.refused(control.ExitRefused, loosened, "egress", "send", loosened)
+	delete(ids, loosened)
+	untouched()
+	if _, err := h.client.UpdatePolicy(t.Context(), h.resign(version("1", "180d"))); err == nil {
+		t.Error("an older policy was taken over")
+	}
+	if _, err := h.client.Collect(t.Context(), unchanged); err != nil {
+		t.Errorf("%s does not go on: %v", unchanged, err)
+	}
+	wait()
+	if n := h.far.Faults.Seen("PUT /v1/batches/"); n != 0 {
+		t.Errorf("%d batches left", n)
+	}
+}
+
+// TestClause_9_TheSpecificOneIsInForce: a specific policy laid over the general one wins for what it names. Where it is looser the
+// consent to the general one does not cover it, where it is narrower it does, the rest is untouched, and what is in force
+// can be printed.
+func TestClause_9_TheSpecificOneIsInForce(t *testing.T) {
+	t.Parallel()
+	const loosened, narrowed, unnamed = "location/nearby", "steps/compare", "location/shake"
+	const specific = `policy: people-nearby
+version: 1
+effective: 2026-09-01
+over: example-messenger
+categories:
+  - id: location
+    purposes:
+      - {id: nearby, minimiser: {level: 13}}
+  - id: steps
+    purposes:
+      - {id: compare, retention: {controller: {for: 20d}}}
+`
+	gps := newGPSD(t)
+	h := newHouse(t, receivertest.Options{}, "gpsd: "+gps.address+"\n")
+	old := map[string]string{}
+	for _, tuple := range []string{loosened, narrowed, unnamed} {
+		old[tuple] = h.give(tuple)
+	}
+	h.introduced()
+	h.stop()
+	effective, err := policy.Layer("general", h.far.YAML, "specific", []byte(specific))
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.write("specific", h.resign([]byte(specific)))
+	h.configure(h.far.Key, "upload:\n  slot: 24h\ngpsd: "+gps.address+"\npolicy_layers: ["+strconv.Quote(h.dir+"/specific")+"]\n")
+	h.far.Stop()
+	h.far = receivertest.New(t, receivertest.Options{Dir: h.far.Dir, Policy: effective})
+	h.start()
+
+	if row := h.tuple(loosened); row.Reason != control.ReasonPolicyChanged {
+		t.Errorf("%s, where the specific policy is looser: reason %q", loosened, row.Reason)
+	}
+	if _, err := h.client.OpenSession(t.Context(), loosened, time.Minute); control.ExitCode(err) != control.ExitRefused {
+		t.Errorf("%s is read under the looser policy: %v", loosened, err)
+	}
+	for _, tuple := range []string{narrowed, unnamed} {
+		if row := h.tuple(tuple); row.Status != control.StatusGiven || row.Consent != old[tuple] || row.Reason == control.ReasonPolicyChanged {
+			t.Errorf("%s: status %q, reason %q", tuple, row.Status, row.Reason)
+		}
+	}
+	printed, err := policy.Parse("printed", []byte(h.must("policy", "show")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules, err := printed.Effective("location", "nearby")
+	if err != nil || rules.Purpose.Minimiser.Level != 13 || rules.Purpose.Feature != "people-nearby" {
+		t.Errorf("what is printed as in force: %+v, %v", rules.Purpose, err)
+	}
+
+	renewed := h.give(loosened)
+	if _, err := h.client.OpenSession(t.Context(), loosened, time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	h.collected(loosened)
+	if err := h.client.CloseSession(t.Context(), loosened); err != nil {
+		t.Error(err)
+	}
+	h.send(loosened)
+	if items := fields(t, h.sent(loosened)...); len(items) != 1 || items[0]["level"] != 13.0 {
+		t.Errorf("under the renewed consent %v left", items)
+	}
+	if held, _ := h.holding(renewed); held.Batches != 1 {
+		t.Errorf("the receiver holds %+v", held)
 	}
 }
 
