@@ -11,11 +11,12 @@ import (
 	"github.com/scruple-agent/scruple/agent/receipt"
 )
 
-// ConsentReceipts implements server.ReceiptBackend. Of a damaged ledger nothing can be proven any more.
+// ConsentReceipts implements server.ReceiptBackend. Of a damaged ledger nothing can be proven, which has nothing to do with a
+// consent that is missing.
 func (a *Agent) ConsentReceipts(_ context.Context, t policy.Tuple) ([]control.ConsentReceipt, error) {
 	receipts, err := receipt.Export(a.register, t)
 	if errors.Is(err, consent.ErrDamaged) {
-		return nil, control.NewProblem(control.KindUnreadable, t.String(), err.Error())
+		return nil, control.NewProblem(control.KindFailed, t.String(), err.Error())
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", t, err)

@@ -2,6 +2,7 @@ package receipt_test
 
 import (
 	"bytes"
+	"crypto/ed25519"
 	"encoding/base64"
 	"errors"
 	"flag"
@@ -12,8 +13,12 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/scruple-agent/scruple/agent/consent"
 	"github.com/scruple-agent/scruple/agent/ledger"
 	"github.com/scruple-agent/scruple/agent/receipt"
+	"github.com/scruple-agent/scruple/uploader/wire"
 )
 
 var update = flag.Bool("update", false, "write the golden receipts anew, which no released version may need")
@@ -243,6 +248,71 @@ func TestForgedReceipts(t *testing.T) {
 	for i, want := range parts {
 		if name, part, _ := strings.Cut(want, ": "); said[i] != part {
 			t.Errorf("%s: verify.py says %q, want %q", name, said[i], part)
+		}
+	}
+}
+
+// A ledger's own key cannot make a receipt of what is no record of a consent, such as one that an application gave.
+func TestSignedNonsense(t *testing.T) {
+	receipts, _ := golden(t)
+	base, err := base64.StdEncoding.DecodeString(evidence(decode(t, receipts[0]))["scruple:record"].(string))
+	if err != nil {
+		t.Fatal(err)
+	}
+	private := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
+	key, err := ledger.Key(private.Public().(ed25519.PublicKey))
+	if err != nil {
+		t.Fatal(err)
+	}
+	forge := func(record []byte) []byte {
+		t.Helper()
+		leaf := ledger.LeafData([32]byte{}, record)
+		c := ledger.Checkpoint{Origin: ledger.Origin(private.Public().(ed25519.PublicKey)), Size: 1, Root: tlog.RecordHash(leaf[:])}
+		signed, err := c.Sign(private)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := decode(t, receipts[0])
+		e := evidence(d)
+		e["scruple:record"], e["scruple:salt"] = base64.StdEncoding.EncodeToString(record), base64.StdEncoding.EncodeToString(make([]byte, 32))
+		e["scruple:proof"], e["scruple:key"] = string(ledger.Proof{Checkpoint: signed}.Encode()), key
+		return encode(t, d)
+	}
+	files := [][]byte{forge([]byte("no record")), forge(base)} // the second is of another place
+	names := []string{"no record", "another place"}
+	for name, spoil := range map[string]func(*consent.Statement){
+		"given by an application": func(s *consent.Statement) { s.Person, s.Channel = false, "app:example" },
+		"given by the agent":      func(s *consent.Statement) { s.Channel = "agent" },
+		"given without a notice":  func(s *consent.Statement) { s.Lang, s.Notice = "", wire.Hash{} },
+		"given for no time":       func(s *consent.Statement) { s.Expiry = s.Time },
+		"asked without a notice":  func(s *consent.Statement) { s.Event, s.Expiry, s.Lang, s.Notice = "requested", 0, "", wire.Hash{} },
+		"implied":                 func(s *consent.Statement) { s.Event, s.Expiry = "implied", 0 },
+		"no event of a consent":   func(s *consent.Statement) { s.Event, s.Expiry = "acknowledged", 0 },
+		"without terms":           func(s *consent.Statement) { s.Event, s.Expiry, s.Subtree = "withdrawn", 0, wire.Hash{} },
+		"of a later version":      func(s *consent.Statement) { s.Version++ },
+	} {
+		s, err := consent.DecodeStatement(base)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Seq = 0
+		spoil(s)
+		b, err := wire.Marshal(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files, names = append(files, forge(b)), append(names, name)
+	}
+	for i, name := range names {
+		_, err := receipt.Verify(files[i], key)
+		var fault *receipt.Fault
+		if !errors.As(err, &fault) || fault.Part != receipt.PartRecord {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for i, part := range inPython(t, key, files...) {
+		if part != string(receipt.PartRecord) {
+			t.Errorf("%s: verify.py says %q", names[i], part)
 		}
 	}
 }
