@@ -24,7 +24,7 @@ import (
 
 var (
 	// ErrPolicyKey says that the settings name another policy key than the one pinned at the first start.
-	ErrPolicyKey = errors.New("the policy key is not the one that was pinned at the first start: a new key needs a policy signed by the old key and the new one")
+	ErrPolicyKey = errors.New("the policy key is not the one that was pinned at the first start: a new key needs a later version of the policy, signed by the old key and the new one")
 	// ErrPolicyOlder says that the policy is of an earlier version than one that was in force here.
 	ErrPolicyOlder = errors.New("the policy is older than the one that was in force: put the later version back")
 	// ErrPolicyDiffers says that a document says something else than before under the same version.
@@ -190,13 +190,15 @@ func (a *Agent) admit(l policy.Loaded) (marks map[string]keyring.PolicyMark, err
 	signed := l.Signed()
 	switch {
 	case key == "" || key == a.settings.PolicyKey:
-	case signed: // a new key, which the old one has to vouch for
+	case signed && l.Document.Version > version:
+		// A new key, which the old one has to vouch for. Only with a later version: else the note of the rotation itself would
+		// lead back to the old key.
 		for _, p := range l.Parts {
 			if policy.SignedBy(p.File, p.Note, key) != nil {
 				return nil, fmt.Errorf("%s: %w", p.File, ErrPolicyKey)
 			}
 		}
-	case !a.settings.Dev:
+	case signed || !a.settings.Dev:
 		return nil, ErrPolicyKey
 	}
 	if key != "" && !signed && !a.settings.Dev {
