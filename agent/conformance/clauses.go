@@ -170,8 +170,8 @@ var clauses = []Clause{
 		ID:      "7",
 		Promise: Text{"a changed guideline is shown, and applies only after “agree”", "指引变更会重新展示，经“同意”后才适用"},
 		Enforced: Text{
-			"a consent holds for what the policy said: what is not provably narrower stops until it is agreed to, and what was stored waits; what is unchanged or narrower goes on; policy diff shows the difference (agent/policy, agent/consent)",
-			"同意针对当时的政策内容：不能证明为更严格的变更在同意之前停止，已保存的数据不会发出；未变更或更严格的部分照常；policy diff 显示差异（agent/policy、agent/consent）",
+			"a consent holds for what the policy said: what is not provably narrower stops until it is agreed to, at once in a running agent, and what was stored waits; what is unchanged or narrower goes on; policy diff shows the difference (agent/policy, agent/consent)",
+			"同意针对当时的政策内容：不能证明为更严格的变更立即停止，直至重新同意，已保存的数据不会发出；未变更或更严格的部分照常；policy diff 显示差异（agent/policy、agent/consent）",
 		},
 	},
 	{
@@ -183,10 +183,9 @@ var clauses = []Clause{
 		ID:      "9",
 		Promise: Text{"the specific guideline wins over the general one", "专门指引优先于一般指引"},
 		Enforced: Text{
-			"a specific policy is laid over a general one and wins value by value; where it is looser a consent to the general one does not cover it; what comes out can be printed (agent/policy)",
-			"专门政策覆盖于一般政策之上，逐项优先；如更宽松，则对一般政策的同意不再适用；合并后的政策可以打印（agent/policy）",
+			"a specific policy is laid over a general one and wins value by value; where it is looser a consent to the general one does not cover it; policy show prints what is in force (agent/policy, agent)",
+			"专门政策覆盖于一般政策之上，逐项优先；如更宽松，则对一般政策的同意不再适用；policy show 打印现行政策（agent/policy、agent）",
 		},
-		Missing: Text{"layers in the daemon's settings", "后台服务设置中的分层政策"},
 	},
 	{
 		ID:      "v",
