@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/mod/sumdb/note"
 
+	"github.com/scruple-agent/scruple/agent"
 	"github.com/scruple-agent/scruple/agent/policy"
 	"github.com/scruple-agent/scruple/configs"
 )
@@ -27,7 +28,8 @@ func policyCommand(a *app) *cobra.Command {
 			"  scruple policy check policy.yaml\n  scruple policy show location/nearby\n  scruple policy diff new.yaml\n  scruple policy sign policy.yaml --key-file policy.secret --out policy.note",
 		},
 	})
-	cmd.AddCommand(policyCheckCommand(a), policyShowCommand(a), policyDiffCommand(a), policySignCommand(a), policyKeygenCommand(a),
+	cmd.AddCommand(policyCheckCommand(a), policyShowCommand(a), policyDiffCommand(a), policyChangesCommand(a), policyUpdateCommand(a),
+		policySignCommand(a), policyKeygenCommand(a),
 		conformanceCommand(a))
 	return cmd
 }
@@ -88,10 +90,32 @@ func policyFile(path string) (*policy.Document, []byte, error) {
 	return d, data, err
 }
 
-// policyError gives the errors of package policy their hint.
+// policyFiles reads policy files, general first, for reading only: their signatures are not asked for.
+func policyFiles(paths []string) (policy.Loaded, error) {
+	var files []policy.File
+	for _, path := range paths {
+		data, err := readBounded(path)
+		if err != nil {
+			return policy.Loaded{}, err
+		}
+		files = append(files, policy.File{Name: path, Data: data})
+	}
+	return policy.LoadAll(files, policy.LoadOptions{Dev: true})
+}
+
+// policyError gives the errors of package policy, and of a daemon that refuses its policy, their hint. The daemon then does not
+// start, so nothing is collected.
 func (a *app) policyError(err error) error {
 	var faults policy.Faults
 	switch {
+	case errors.Is(err, agent.ErrPolicyOlder):
+		return refusal{err.Error(), a.t(T{"nothing is collected meanwhile; scruple policy check FILE says which version a file is", "在此期间不收集任何内容；scruple policy check FILE 可查看文件的版本"})}
+	case errors.Is(err, agent.ErrPolicyDiffers):
+		return refusal{err.Error(), a.t(T{"a policy never changes under its version: whoever signs it has to raise the version", "政策内容变更必须提高版本号，请联系政策签署方"})}
+	case errors.Is(err, agent.ErrPolicyKey):
+		return refusal{err.Error(), a.t(T{"put the former policy_key back, or have a later version signed twice: scruple policy sign on what is signed already", "请恢复原来的 policy_key，或请签署方以新旧两个密钥签署较新版本（对已签名文件再次执行 scruple policy sign）"})}
+	case errors.Is(err, agent.ErrPolicyMissing):
+		return refusal{err.Error(), a.t(T{"name it in policy_layers again; a layer is retired by a later version that changes nothing", "请在 policy_layers 中重新列出；停用某一层须发布不含任何改动的较新版本"})}
 	case errors.As(err, &faults):
 		return hinted{faults, a.t(T{"what every key means is in the comments of the example: scruple policy show --built-in", "每个键的含义见示例中的注释：scruple policy show --built-in"})}
 	case errors.Is(err, policy.ErrSignature), errors.Is(err, policy.ErrUnsigned):

@@ -24,8 +24,8 @@ type policyShow struct {
 
 func policyShowCommand(a *app) *cobra.Command {
 	var (
-		file    string
-		example bool
+		files              []string
+		example, effective bool
 	)
 	cmd := a.command(command{
 		use:   "show [CATEGORY/PURPOSE]",
@@ -35,8 +35,8 @@ func policyShowCommand(a *app) *cobra.Command {
 			"原样显示现行政策，或以通俗文字说明其中一项类别和用途。在此阅读不作任何记录；\n只有 scruple consent show 才算作已向您展示。",
 		},
 		example: T{
-			"  scruple policy show\n  scruple policy show location/nearby\n  scruple policy show --built-in > policy.yaml",
-			"  scruple policy show\n  scruple policy show location/nearby\n  scruple policy show --built-in > policy.yaml",
+			"  scruple policy show\n  scruple policy show location/nearby\n  scruple policy show --built-in > policy.yaml\n  scruple policy show --effective --file general.yaml --file specific.yaml",
+			"  scruple policy show\n  scruple policy show location/nearby\n  scruple policy show --built-in > policy.yaml\n  scruple policy show --effective --file general.yaml --file specific.yaml",
 		},
 		args: maybeTuple,
 		run: func(cmd *cobra.Command, args []string) error {
@@ -46,13 +46,19 @@ func policyShowCommand(a *app) *cobra.Command {
 				err  error
 			)
 			switch {
-			case file != "" && example:
+			case len(files) > 0 && example:
 				return a.usage(T{"either --file or --built-in", "--file 与 --built-in 只能选一个"})
-			case file == "" && !example:
+			case effective && len(args) == 0:
+				return a.showEffective(cmd, files, example)
+			case len(files) > 1:
+				var l policy.Loaded
+				l, err = policyFiles(files)
+				d, text = l.Document, string(l.YAML)
+			case len(files) == 0 && !example:
 				d, text, err = a.inForce(cmd.Context())
 			default:
 				var data []byte
-				d, data, err = policyFile(orElse(file, builtIn))
+				d, data, err = policyFile(orElse(firstOf(files), builtIn))
 				text = string(data)
 			}
 			if err != nil {
@@ -68,9 +74,65 @@ func policyShowCommand(a *app) *cobra.Command {
 			}{d.ID, d.Version, text}, func(w io.Writer) { fmt.Fprint(w, text) })
 		},
 	})
-	cmd.Flags().StringVar(&file, "file", "", a.t(T{"a policy `FILE` rather than the one in force", "读取政策文件 `FILE`，而不是现行政策"}))
+	cmd.Flags().StringArrayVar(&files, "file", nil, a.t(T{"a policy `FILE` rather than the one in force; again for one that is laid over it", "读取政策文件 `FILE`，而不是现行政策；可重复，后者叠加于前者之上"}))
+	cmd.Flags().BoolVar(&effective, "effective", false, a.t(T{"what all layers say together, with what the specific ones change", "各层政策合并后的内容，并说明具体政策所作的改动"}))
 	cmd.Flags().BoolVar(&example, "built-in", false, a.t(T{"the example that is built in", "内置的示例政策"}))
 	return cmd
+}
+
+// showEffective prints what the layers of a policy say together; the conflicts are comments at its head, so that what is printed
+// can be read again.
+func (a *app) showEffective(cmd *cobra.Command, files []string, example bool) error {
+	var p control.Policy
+	switch {
+	case len(files) > 0:
+		l, err := policyFiles(files)
+		if err != nil {
+			return a.policyError(err)
+		}
+		p.ID, p.Version, p.YAML = l.Document.ID, l.Document.Version, string(l.YAML)
+		for _, part := range l.Parts {
+			p.Layers = append(p.Layers, control.PolicyLayer{ID: part.ID, Version: part.Version, File: part.File})
+		}
+		for _, c := range l.Conflicts {
+			one := control.PolicyChange{Kind: string(c.Kind), Subject: c.Subject(), Tuple: c.Subject(), Narrower: c.Narrower}
+			for _, d := range c.Details {
+				one.Details = append(one.Details, control.PolicyDetail(d))
+			}
+			p.Conflicts = append(p.Conflicts, one)
+		}
+	case example:
+		d, data, err := policyFile(builtIn)
+		if err != nil {
+			return a.policyError(err)
+		}
+		p.ID, p.Version, p.YAML = d.ID, d.Version, string(data)
+	default:
+		client, err := a.client()
+		if err != nil {
+			return err
+		}
+		if p, err = client.Policy(cmd.Context()); err != nil {
+			return err
+		}
+	}
+	return a.print(p, func(w io.Writer) {
+		var head strings.Builder
+		for i, l := range p.Layers {
+			layer := T{"%s version %d\n", "%s 第 %d 版\n"}
+			if i > 0 {
+				layer = T{"over it %s version %d\n", "其上叠加 %s 第 %d 版\n"}
+			}
+			fmt.Fprintf(&head, a.t(layer), l.ID, l.Version)
+		}
+		for _, c := range p.Conflicts {
+			a.writePolicyChange(&head, c)
+		}
+		for line := range strings.Lines(head.String()) {
+			fmt.Fprint(w, "# "+line)
+		}
+		fmt.Fprint(w, p.YAML)
+	})
 }
 
 func (a *app) showTuple(d *policy.Document, name string) error {

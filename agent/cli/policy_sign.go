@@ -11,13 +11,16 @@ import (
 )
 
 func policySignCommand(a *app) *cobra.Command {
-	var keyFile, out string
+	var (
+		keyFile, out string
+		over         []string
+	)
 	cmd := a.command(command{
-		use:   "sign FILE --key-file FILE [--out FILE]",
+		use:   "sign FILE --key-file FILE [--over FILE] [--out FILE]",
 		short: T{"sign a policy that has no fault", "为没有错误的政策签名"},
 		long: T{
-			"Checks the policy and signs it as a note. The daemon accepts it where the public half of the key is pinned.",
-			"检查政策并以 note 格式签名。后台服务若固定了该密钥的公钥，即会接受。",
+			"Checks the policy and signs it as a note. The daemon accepts it where the public half of the key is pinned. What is\nsigned already gets one more signature, as a new policy key needs it. A policy that is laid over another one is\nchecked together with it (--over).",
+			"检查政策并以 note 格式签名。后台服务若固定了该密钥的公钥，即会接受。\n对已签名的文件会再加一个签名，更换政策密钥时需要。叠加在其他政策之上的政策须与其一并检查（--over）。",
 		},
 		example: T{
 			"  scruple policy keygen policy.example.com --key-file policy.secret\n  scruple policy sign policy.yaml --key-file policy.secret --out policy.note",
@@ -36,7 +39,7 @@ func policySignCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			signed, err := policy.Sign(text, strings.TrimSpace(string(key)))
+			signed, err := sign(args[0], text, over, strings.TrimSpace(string(key)))
 			if err != nil {
 				return a.policyError(err)
 			}
@@ -56,8 +59,25 @@ func policySignCommand(a *app) *cobra.Command {
 		},
 	})
 	cmd.Flags().StringVar(&keyFile, "key-file", "", a.t(T{"`FILE` of the secret half of the policy key", "政策密钥私钥文件 `FILE`"}))
+	cmd.Flags().StringArrayVar(&over, "over", nil, a.t(T{"the general policy `FILE` that it is laid over; may be repeated", "其所叠加的一般政策文件 `FILE`；可重复"}))
 	cmd.Flags().StringVar(&out, "out", "", a.t(T{"a new `FILE` rather than standard output", "写入新文件 `FILE`，而不是标准输出"}))
 	return cmd
+}
+
+// sign signs a whole policy, or one that is laid over others.
+func sign(name string, text []byte, over []string, key string) ([]byte, error) {
+	if len(over) == 0 {
+		return policy.Sign(text, key)
+	}
+	var under []policy.File
+	for _, path := range over {
+		data, err := readBounded(path)
+		if err != nil {
+			return nil, err
+		}
+		under = append(under, policy.File{Name: path, Data: data})
+	}
+	return policy.SignLayer(under, policy.File{Name: name, Data: text}, key)
 }
 
 func policyKeygenCommand(a *app) *cobra.Command {

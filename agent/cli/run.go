@@ -34,6 +34,7 @@ func runCommand(a *app) *cobra.Command {
 	})
 	f := cmd.Flags()
 	f.String(settings.FlagName("policy_file"), "", a.t(T{"signed policy `FILE`", "已签名的政策文件 `FILE`"}))
+	f.StringSlice(settings.FlagName("policy_layers"), nil, a.t(T{"signed policy `FILES` that are laid over it, the most specific last", "叠加其上的已签名政策文件 `FILES`，最具体的在后"}))
 	f.String(settings.FlagName("policy_key"), "", a.t(T{"public `KEY` of the policy, or a file that holds it", "政策的公钥 `KEY`，或保存它的文件"}))
 	f.String(settings.FlagName("device_key_file"), "", a.t(T{"`FILE` of the key that wraps the key ring", "包裹密钥环的密钥文件 `FILE`"}))
 	f.Bool(settings.FlagName("dev"), false, a.t(T{"accept an unsigned policy, for development", "接受未签名的政策，仅供开发"}))
@@ -58,7 +59,7 @@ func (a *app) runDaemon(ctx context.Context) error {
 	defer stop()
 	// After the first signal the second one ends the process at once.
 	context.AfterFunc(ctx, func() { stop(); notify("STOPPING=1") })
-	return a.Daemon(ctx, s, log, func(socket string) {
+	return a.policyError(a.Daemon(ctx, s, log, func(socket string) {
 		ready := struct {
 			Ready   bool   `json:"ready"`
 			Version string `json:"version"`
@@ -68,7 +69,7 @@ func (a *app) runDaemon(ctx context.Context) error {
 			fmt.Fprintf(w, a.t(T{"scruple %s is ready on %s\n", "scruple %s 已就绪：%s\n"}), a.Version, socket)
 		})
 		notify("READY=1")
-	})
+	}))
 }
 
 // logger makes the log of the settings. Lines have no caller and no stack: they name what happened, never a value.

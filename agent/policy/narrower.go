@@ -1,8 +1,6 @@
 package policy
 
 import (
-	"crypto/sha256"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -255,22 +253,4 @@ func narrows(key string, older, newer Terms) bool {
 		}
 	}
 	return false
-}
-
-// Digest identifies everything that the document declares: SHA-256 of the deterministic CBOR of its own values, those of
-// its controllers, keys and pins among them, and of every (category, purpose). Layout and comments do not
-// change it.
-func (d *Document) Digest() [32]byte {
-	all := map[string]facts{"document": d.own()}
-	for i := range d.Controllers {
-		all["controller "+string(d.Controllers[i].ID)] = d.Controllers[i].own()
-	}
-	d.each(func(e Effective) {
-		all[fmt.Sprintf("purpose %s/%s", e.Category.ID, e.Purpose.ID)] = e.facts()
-	})
-	b, err := canonical.Marshal(all)
-	if err != nil {
-		panic(err) // a map of texts always encodes
-	}
-	return sha256.Sum256(b)
 }

@@ -222,26 +222,3 @@ func TestSameContent(t *testing.T) {
 		}
 	}
 }
-
-func TestDigest(t *testing.T) {
-	same, err := parseSmall(t, "version: 3", "version: 3 # a comment")
-	if err != nil {
-		t.Fatal(err)
-	}
-	first, err := parseSmall(t, "", "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if same.Digest() != first.Digest() {
-		t.Error("a comment changes the digest")
-	}
-	for _, change := range [][2]string{{"version: 3", "version: 4"}, {"privacy@shop", "dpo@shop"}, {"level: 12", "level: 11"}} {
-		other, err := parseSmall(t, change[0], change[1])
-		if err != nil {
-			t.Fatal(err)
-		}
-		if other.Digest() == first.Digest() {
-			t.Errorf("%s does not change the digest", change[1])
-		}
-	}
-}
