@@ -201,10 +201,24 @@ func (a *Agent) Run(ctx context.Context, ready func(socket string)) error {
 	defer done()
 	_ = api.Shutdown(stop)
 	group.Wait()
+	a.endSessions()
 	a.sessions.Wait()
 	a.storePending()
 	a.log.Info("stopped")
 	return failed
+}
+
+// endSessions closes every open use session: stopping does not wait for their time to be up.
+func (a *Agent) endSessions() {
+	for _, t := range a.Tuples() {
+		c := a.collection(t)
+		c.mu.Lock()
+		if c.session != nil {
+			c.session.Close()
+			c.session = nil
+		}
+		c.mu.Unlock()
+	}
 }
 
 // withdrawn is called by the register as soon as a consent has ended: whatever of it lies on disk is unlinked

@@ -228,6 +228,11 @@ func TestLocationOnlyInASession(t *testing.T) {
 	if err := r.CloseSession(t.Context(), "location/nearby"); control.ExitCode(err) != control.ExitRefused {
 		t.Errorf("closed twice: %v", err)
 	}
+	// Stopping ends an open session: the test would hang for its half hour otherwise.
+	if _, err := r.OpenSession(t.Context(), "location/nearby", 0); err != nil {
+		t.Fatal(err)
+	}
+	r.stop()
 }
 
 // TestWholeWay: consent, collection, sending, withdrawal with clearing, seen from both ends, and no path of the book in

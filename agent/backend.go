@@ -359,6 +359,12 @@ func (a *Agent) OpenSession(_ context.Context, by server.Actor, t policy.Tuple, 
 		session.Close()
 		return control.Session{}, control.NewProblem(control.KindStopping, t.String(), "")
 	}
+	c.mu.Lock()
+	if c.session != nil {
+		c.session.Close()
+	}
+	c.session, c.problem = session, nil
+	c.mu.Unlock()
 	ctx, cancel := context.WithDeadline(context.Background(), session.Until())
 	a.sessions.Go(func() {
 		defer cancel()
@@ -367,12 +373,6 @@ func (a *Agent) OpenSession(_ context.Context, by server.Actor, t policy.Tuple, 
 		}
 	})
 	a.mu.Unlock()
-	c.mu.Lock()
-	if c.session != nil {
-		c.session.Close()
-	}
-	c.session, c.problem = session, nil
-	c.mu.Unlock()
 	return control.Session{Tuple: t.String(), Until: session.Until().UTC()}, nil
 }
 
