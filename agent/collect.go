@@ -38,6 +38,7 @@ type collection struct {
 	window    time.Time // accelerometer: start of the open window
 	problem   error     // of the last reading
 	session   *consent.Session
+	counter   *steps.Source // open while its consent holds
 	counts    map[string]int
 	motion    minimise.Motion
 	steps     minimise.Steps
@@ -90,6 +91,7 @@ func (c *collection) forget() {
 	if c.session != nil {
 		c.session.Close()
 	}
+	c.closeCounter()
 	c.session, c.problem, c.counts = nil, nil, nil
 	c.due, c.collected, c.window = time.Time{}, time.Time{}, time.Time{}
 	c.motion, c.steps, c.location = minimise.Motion{}, minimise.Steps{}, nil
@@ -207,19 +209,28 @@ func (c *collection) readMotion(ctx context.Context, p consent.Permit, asked boo
 }
 
 func (c *collection) readSteps(p consent.Permit, asked bool) ([]minimise.Report, error) {
-	source, err := steps.Open(p, c.agent.sources.sys)
-	if err != nil {
-		return nil, err
+	c.mu.Lock()
+	source := c.counter
+	c.mu.Unlock()
+	if source == nil {
+		opened, err := steps.Open(p, c.agent.sources.sys)
+		if err != nil {
+			return nil, err
+		}
+		source = opened
 	}
 	reading, err := source.Read()
-	if err != nil {
-		return nil, err
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.counter = source // it follows resets and wraps from one reading to the next
+	if err != nil {
+		c.closeCounter()
+		return nil, err
+	}
 	var made []minimise.Report
 	report, done, err := c.steps.Add(p, reading)
-	if err != nil {
+	if err != nil { // the consent ended meanwhile
+		c.closeCounter()
 		return nil, err
 	}
 	if done {
@@ -232,6 +243,17 @@ func (c *collection) readSteps(p consent.Permit, asked bool) ([]minimise.Report,
 		made = append(made, report)
 	}
 	return made, nil
+}
+
+// closeCounter lets go of the open step counter, if there is one. The caller holds mu.
+func (c *collection) closeCounter() {
+	if c.counter == nil {
+		return
+	}
+	if err := c.counter.Close(); err != nil {
+		c.agent.log.Warn("the step counter could not be switched off again", zap.Error(err))
+	}
+	c.counter = nil
 }
 
 func (c *collection) readContacts(ctx context.Context, p consent.Permit) ([]minimise.Report, error) {
@@ -379,6 +401,7 @@ func (a *Agent) storePending() {
 				made = append(made, r)
 			}
 		}
+		c.closeCounter()
 		c.mu.Unlock()
 		if err := c.store(permit, made); err != nil {
 			a.log.Warn("what was counted last could not be stored", zap.Stringer("tuple", t), zap.Error(err))
