@@ -85,7 +85,7 @@ func (u *Uploader) sendMessages(ctx context.Context, t *task) error {
 			return err
 		}
 		u.sent(t)
-		u.o.Log.Info("the controller has confirmed", zap.String("message", string(m.Kind)), zap.Stringer("tuple", t.tuple),
+		u.o.Log.Info("the controller has confirmed", zap.String("kind", string(m.Kind)), zap.Stringer("tuple", t.tuple),
 			zap.String("controller", string(t.controller)))
 	}
 	return nil
