@@ -126,6 +126,9 @@ func decodeRecord(statement, rest []byte, blind wire.Hash) (*Record, error) {
 	if err := wire.Unmarshal(statement, &s); err != nil {
 		return nil, fmt.Errorf("record: %w", err)
 	}
+	if !s.Guardian.IsZero() {
+		return nil, fmt.Errorf("record %d: %w: guardian is reserved", s.Seq, wire.ErrMalformed)
+	}
 	if commitment(blind, rest) != s.Withheld {
 		return nil, fmt.Errorf("record %d: %w: its halves do not belong together", s.Seq, wire.ErrMalformed)
 	}
@@ -174,6 +177,8 @@ func DecodeStatement(b []byte) (*Statement, error) {
 		return bad("given")
 	case s.Event != EventGiven && s.Expiry != 0:
 		return bad("expiry")
+	case !s.Guardian.IsZero():
+		return bad("guardian, which is reserved")
 	}
 	return s, nil
 }
