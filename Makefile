@@ -38,7 +38,7 @@ lint: ## formatting, vet for every processor that has assembly or is shipped, st
 
 bench: ## digests/s of every backend, then the comparisons with other implementations
 	$(GO) test -run '^$$' -bench . ./hasher
-	cd bench && $(GO) test -run '^$$' -bench . -benchtime 1x ./... && $(GO) run ./lanes_compare && $(GO) run ./phone_compare && $(GO) run ./vcard_compare && $(GO) run ./wholepath -people 100000 -photo-people 25000 && $(GO) run ./evaluate
+	cd bench && $(GO) test -run '^$$' -bench . -benchtime 1x ./... && $(GO) run ./lanes_compare -runs 5 -rounds 300 && $(GO) run ./phone_compare && $(GO) run ./vcard_compare && $(GO) run ./wholepath -people 100000 -photo-people 25000 && $(GO) run ./evaluate
 
 generate: ## regenerate what is generated; a clean tree stays clean
 	$(GO) generate ./...

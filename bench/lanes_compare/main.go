@@ -16,6 +16,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -116,10 +117,17 @@ func compare(w io.Writer) error {
 		strings.Join(hasher.Backends(), " "), *runs, *rounds, sliceMessages)
 	medians := map[string][]float64{} // ns per message, by run
 	kept := map[string]int{}
-	for run := range *runs {
+	disturbed := 0
+	for run := 0; run < *runs; {
 		fmt.Fprintf(os.Stderr, "\rrun %d of %d", run+1, *runs)
-		if err := oneRun(all, medians, kept); err != nil {
+		err := oneRun(all, medians, kept)
+		switch {
+		case err == nil:
+			run++
+		case !errors.Is(err, errDisturbed) || disturbed == *runs:
 			return err
+		default: // the machine had other work: this run counts for nothing
+			disturbed++
 		}
 	}
 	fmt.Fprintln(os.Stderr)
@@ -168,6 +176,9 @@ func compare(w io.Writer) error {
 	return nil
 }
 
+// errDisturbed says that a run had too few slices in which the machine did nothing else.
+var errDisturbed = errors.New("too few slices ran undisturbed")
+
 // oneRun adds one median per contestant.
 func oneRun(all []contestant, medians map[string][]float64, kept map[string]int) error {
 	slicesOf := make([][]slice, len(all))
@@ -184,19 +195,21 @@ func oneRun(all []contestant, medians map[string][]float64, kept map[string]int)
 			slicesOf[i] = append(slicesOf[i], got[:]...)
 		}
 	}
+	quietOf := make([][]float64, len(all))
 	for i, c := range all {
 		limit := time.Duration(float64(best[c.process]) * within)
-		var quiet []float64
 		for _, s := range slicesOf[i] {
 			if s.probe <= limit {
-				quiet = append(quiet, float64(s.took.Nanoseconds())/sliceMessages)
+				quietOf[i] = append(quietOf[i], float64(s.took.Nanoseconds())/sliceMessages)
 			}
 		}
-		if len(quiet) < 5 {
-			return fmt.Errorf("%s: only %d of %d slices ran undisturbed; try again with more -rounds", c.name, len(quiet), *rounds)
+		if n := len(quietOf[i]); n < 5 {
+			return fmt.Errorf("%s: %w: %d of %d; try again with more -rounds", c.name, errDisturbed, n, *rounds)
 		}
-		kept[c.name] += len(quiet)
-		medians[c.name] = append(medians[c.name], median(quiet))
+	}
+	for i, c := range all {
+		kept[c.name] += len(quietOf[i])
+		medians[c.name] = append(medians[c.name], median(quietOf[i]))
 	}
 	return nil
 }
