@@ -38,7 +38,13 @@ lint: ## formatting, vet for every processor that has assembly or is shipped, st
 
 bench: ## digests/s of every backend, then the comparisons with other implementations
 	$(GO) test -run '^$$' -bench . ./hasher
-	cd bench && $(GO) test -run '^$$' -bench . -benchtime 1x ./... && $(GO) run ./lanes_compare -runs 5 -rounds 300 && $(GO) run ./phone_compare && $(GO) run ./vcard_compare && $(GO) run ./wholepath -people 100000 -photo-people 25000 && $(GO) run ./evaluate
+	cd bench && $(GO) test -run '^$$' -bench . -benchtime 1x ./...
+	@# A comparison that the machine disturbs too much says so and fails; the others still run.
+	-cd bench && $(GO) run ./lanes_compare -runs 5 -rounds 600
+	-cd bench && $(GO) run ./phone_compare
+	-cd bench && $(GO) run ./vcard_compare
+	-cd bench && $(GO) run ./wholepath -people 100000 -photo-people 25000
+	-cd bench && $(GO) run ./evaluate
 
 generate: ## regenerate what is generated; a clean tree stays clean
 	$(GO) generate ./...
