@@ -66,12 +66,13 @@ cross: ## static binaries for all targets, in dist/
 	  printf '%-36s %9d bytes\n' $$out $$(wc -c < $$out); \
 	done
 
-fuzz: ## every fuzz target for FUZZTIME (10s)
+fuzz: ## every fuzz target for FUZZTIME (10s), two at a time
 	@for pkg in $$($(GO) list ./...); do \
-	  for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
-	    echo "fuzz $$pkg $$target"; $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s $$pkg || exit 1; \
-	  done; \
-	done
+	  $(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' | sed "s|^|$$pkg |"; \
+	done | xargs -P 2 -L 1 sh -c ' \
+	  out=$$($(GO) test -run "^$$" -fuzz "^$$1$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s -parallel 1 $$0 2>&1) || \
+	    { printf "fuzz %s %s: FAILED\n%s\n" $$0 $$1 "$$out"; exit 255; }; \
+	  printf "fuzz %s %s: %s\n" $$0 $$1 "$$(printf "%s" "$$out" | grep -o "execs: [0-9]*" | tail -1)"'
 
 clean: ## remove what was built
 	rm -rf bin dist

@@ -117,6 +117,13 @@ func split(s string) (name, params, value string, ok bool) {
 	return name, rest[:colon], rest[colon+1:], true
 }
 
+// isStray tells a line that is no property at all: only it, or an empty line, may stand between AGENT and the card
+// that it announces. TEL and EMAIL without a colon are damaged properties.
+func isStray(s string) bool {
+	name := s[strings.LastIndexByte(s, '.')+1:]
+	return !strings.ContainsAny(s, ":;") && !strings.EqualFold(name, "TEL") && !strings.EqualFold(name, "EMAIL")
+}
+
 func isFrame(s string) bool {
 	name, params, value, ok := split(s)
 	return ok && params == "" && (name == "BEGIN" || name == "END") && strings.EqualFold(strings.TrimSpace(value), "VCARD")
@@ -165,7 +172,7 @@ func (n *naive) logical(i int) int {
 	value = strings.TrimSpace(value)
 	switch {
 	case !ok:
-		n.wait = wait
+		n.wait = wait && isStray(text)
 	case name == "BEGIN" && params == "" && strings.EqualFold(value, "VCARD"):
 		switch {
 		case wait:
@@ -309,6 +316,8 @@ func FuzzStructure(f *testing.F) {
 	f.Add([]byte{0, 18, 7, 1, 0, 8, 1})
 	f.Add([]byte{0, 3, 0, 7, 1, 8, 1})
 	f.Add(bytes.Repeat([]byte{0, 34, 35, 7, 28, 1}, 9))
+	f.Add([]byte{0, 3, 13, 0}) // AGENT:, a damaged TEL, a card
+	f.Add([]byte{0, 3, 34, 35, 0}) // AGENT:, a TEL whose name is folded, a card
 	f.Fuzz(func(t *testing.T, recipe []byte) {
 		if len(recipe) > 4096 {
 			return

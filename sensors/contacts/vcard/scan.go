@@ -386,6 +386,7 @@ func (r *Reader) foldedHead(text []byte, next int) bool {
 	w, at := classify(r.word)
 	switch w {
 	case wTel, wEmail:
+		r.card.pending = false
 		if cut {
 			r.skipProperty(line, TooLong)
 			return false
@@ -393,7 +394,8 @@ func (r *Reader) foldedHead(text []byte, next int) bool {
 		return r.value(w, r.word[at:], line)
 	case wBegin, wEnd, wAgent:
 		r.frameWord(w, r.word[at:], line, true)
-	default:
+	case wOther:
+		r.card.pending = false
 		if _, p := parameters(r.word[at:]); p.qp {
 			r.passSoft(soft(r.word))
 		}
