@@ -125,7 +125,7 @@ func holdings(tx queryer, now time.Time, where string, args ...any) ([]Holding, 
 }
 
 // getData: GET /v1/data. It writes, as JSON, everything that is held about the caller: {"controller", "pseudonym",
-// "consents": [holding with "held": [batches opened] and "digests"]}.
+// "cases": [opened], "consents": [holding with "held": [batches opened] and "digests"]}.
 //
 // It is streamed, one batch in memory at a time, and reads each in a transaction of its own: what is erased
 // meanwhile is left out.
@@ -143,11 +143,16 @@ func (rv *Receiver) getData(w http.ResponseWriter, r *http.Request, c caller) (a
 	if err != nil {
 		return answer{}, err
 	}
+	cases, err := s.casesOf(r.Context(), c.pseudonym)
+	if err != nil {
+		return answer{}, err
+	}
 	w.Header().Set("Content-Type", "application/json")
 	out := newJSONStream(w)
 	out.open("{")
 	out.member("controller", rv.cfg.Controller)
 	out.member("pseudonym", c.pseudonym)
+	out.member("cases", cases)
 	out.name("consents")
 	out.open("[")
 	for _, h := range list {

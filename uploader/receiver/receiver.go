@@ -10,7 +10,7 @@
 // For most uses call New and serve what it returns with Serve; Dev makes everything a trial needs. Package receivertest
 // starts one inside a test.
 //
-// Left out: an account system, notices, cases, the analytics lane, and a storage engine for a fleet.
+// Left out: an account system, notices, the analytics lane, and a storage engine for a fleet.
 package receiver
 
 import (
@@ -112,6 +112,8 @@ func (rv *Receiver) routes() []route {
 		{"PUT /v1/consents/{consent}/withdrawal", unlimited, rv.putWithdrawal},
 		{"PUT /v1/erasures/{id}", unlimited, rv.putErasure},
 		{"GET /v1/consents/{consent}", unlimited, rv.getConsent},
+		{"PUT /v1/cases/{id}", unlimited, rv.putCase},
+		{"GET /v1/cases/{id}", unlimited, rv.getCase},
 		{"PUT /v1/batches/{id}", batches, rv.putBatch},
 		{"GET /v1/contacts/epoch", epochs, rv.getEpoch},
 		{"GET /v1/data", accesses, rv.getData},
@@ -226,6 +228,7 @@ var titles = map[wire.ProblemType]string{
 	wire.ProblemTooLarge:         "too large",
 	wire.ProblemSlowDown:         "slow down",
 	wire.ProblemMalformed:        "malformed",
+	wire.ProblemCaseUnknown:      "no such case",
 }
 
 // fail answers with a problem (RFC 9457).

@@ -91,7 +91,7 @@ CREATE TABLE IF NOT EXISTS users (
 CREATE TABLE IF NOT EXISTS accesses (
 	time INTEGER NOT NULL, who TEXT NOT NULL, command TEXT NOT NULL, what TEXT NOT NULL
 ) STRICT;
-` + schema2
+` + schema2 + schema3
 
 // schema2 is what version 2 has more than version 1.
 const schema2 = `
@@ -99,11 +99,15 @@ const schema2 = `
 CREATE TABLE IF NOT EXISTS latest (
 	consent BLOB PRIMARY KEY, number INTEGER NOT NULL, withdrawal INTEGER NOT NULL, body BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
-PRAGMA user_version = 2;
+`
+
+// schema3 is what version 3 has more than version 2: each part of the receiver that came with it has its tables in its own file.
+const schema3 = schemaCases + `
+PRAGMA user_version = 3;
 `
 
 // schemaVersion is the user_version that schema sets.
-const schemaVersion = 2
+const schemaVersion = 3
 
 // Open opens the store in dir, which it makes (0700) with a new master key if there is none. It refuses a
 // database of another version, and a database whose master key is missing.
@@ -151,7 +155,7 @@ func (s *Store) prepare() error {
 	if version == schemaVersion {
 		return nil
 	}
-	statements, ok := map[int]string{0: schema, 1: schema2}[version]
+	statements, ok := map[int]string{0: schema, 1: schema2 + schema3, 2: schema3}[version]
 	if !ok {
 		return fmt.Errorf("%s: version %d, this program knows %d", DatabaseFile, version, schemaVersion)
 	}

@@ -92,7 +92,7 @@ func OpenReceipt(b []byte, verifierKey string) (Receipt, error) {
 		return Receipt{}, fmt.Errorf("%w: layout", ErrReceipt)
 	}
 	switch r.Kind {
-	case ReceiptConsent, ReceiptBatch, ReceiptWithdrawal, ReceiptErasure:
+	case ReceiptConsent, ReceiptBatch, ReceiptWithdrawal, ReceiptErasure, ReceiptCase:
 		return r, nil
 	}
 	return Receipt{}, fmt.Errorf("%w: kind", ErrReceipt)
@@ -132,6 +132,8 @@ const (
 	ProblemSlowDown         ProblemType = "slow-down"
 	// ProblemMalformed answers what is not a message of this schema or not signed by the connection's key.
 	ProblemMalformed ProblemType = "malformed"
+	// ProblemCaseUnknown answers whoever asks about a case that did not come with this key.
+	ProblemCaseUnknown ProblemType = "case-unknown"
 )
 
 // ProblemBase is the prefix of every problem's type URI.
@@ -169,7 +171,8 @@ func (p Problem) Kind() ProblemType {
 	}
 	switch p := ProblemType(kind); p {
 	case ProblemConsentUnknown, ProblemConsentWithdrawn, ProblemConsentExpired, ProblemPolicyMismatch, ProblemUndeclaredField,
-		ProblemWrongController, ProblemWrongEpoch, ProblemBodyDiffers, ProblemTooLarge, ProblemSlowDown, ProblemMalformed:
+		ProblemWrongController, ProblemWrongEpoch, ProblemBodyDiffers, ProblemTooLarge, ProblemSlowDown, ProblemMalformed,
+		ProblemCaseUnknown:
 		return p
 	}
 	return ""
