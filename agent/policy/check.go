@@ -205,6 +205,14 @@ func (r *reader) checkCollection(c *Category, p *Purpose, path string) {
 		r.at(path+".lane", "only counts and buckets may go through the analytics lane")
 	case p.Lane == LaneFeatures && name == MinimiseBuckets:
 		r.at(path+".lane", "buckets go through the analytics lane only")
+	case p.Lane == LaneAnalytics && name == MinimiseCounts && p.Minimiser.Epsilon == 0 && p.Minimiser.Ranges == "":
+		r.at(path+".minimiser", "on the analytics lane counts need ranges, epsilon, budget and delay")
+	case p.Lane == LaneFeatures && name == MinimiseCounts && p.Minimiser.Ranges != "":
+		r.at(path+".minimiser.ranges", "only what goes through the analytics lane is exchanged at random")
+	case p.Device.For > 0 && p.Minimiser.Delay > p.Device.For:
+		r.at(path+".minimiser.delay", "longer than the retention on the device")
+	case p.Lane == LaneAnalytics && len(p.Recipients) > 0:
+		r.at(path+".recipients", "what goes through the analytics lane goes to the controller alone")
 	}
 	for _, fd := range c.Fields {
 		if name == MinimiseCounts && p.uses(fd.Name) && fd.Type != FieldInteger && fd.Type != "" {

@@ -374,6 +374,15 @@ func (f facts) minimiser(m Minimiser) {
 	if m.FoldEmail {
 		f.put("minimiser.fold-email", "true")
 	}
+	f.put("minimiser.ranges", string(m.Ranges))
+	for key, e := range map[string]Epsilon{"minimiser.epsilon": m.Epsilon, "minimiser.budget": m.Budget} {
+		if e > 0 {
+			f.put(key, e.String())
+		}
+	}
+	if m.Delay > 0 {
+		f.put("minimiser.delay", FormatDuration(m.Delay))
+	}
 	if m.Window > 0 {
 		f.put("minimiser.window", FormatDuration(m.Window))
 	}

@@ -99,6 +99,12 @@ func number(s string) int {
 
 func less(o, n string) bool { return within(number(o), number(n)) }
 
+func lessEpsilon(o, n string) bool {
+	before, err := ParseEpsilon(o)
+	after, err2 := ParseEpsilon(n)
+	return err == nil && err2 == nil && within(int(before), int(after))
+}
+
 // lessLevel is less with 0 as a level like others.
 func lessLevel(o, n string) bool {
 	before, err := strconv.Atoi(o)
@@ -174,6 +180,10 @@ var decisions = []decision{
 	{"Minimiser.Mode", "minimiser.mode", nil, "another strength of the digests"},
 	{"Minimiser.PadFrom", "minimiser.pad-from", coarser, "the size tells less"},
 	{"Minimiser.FoldEmail", "minimiser.fold-email", becomes(""), "fewer digests"},
+	{"Minimiser.Ranges", "minimiser.ranges", nil, "other bounds"},
+	{"Minimiser.Epsilon", "minimiser.epsilon", nil, "another noise"},
+	{"Minimiser.Budget", "minimiser.budget", lessEpsilon, "fewer answers"},
+	{"Minimiser.Delay", "minimiser.delay", nil, "sent at other times"},
 	{"Purpose.Fields", "", nil, "field by field, see Field"},
 	{"Purpose.Device", "retention.device", keptShorter, "kept for less time"},
 	{"Purpose.Kept", "retention.controller", keptShorter, "kept for less time"},

@@ -63,7 +63,7 @@ func TestEveryKeyIsDecided(t *testing.T) {
 				Residency: "CN", Purposes: []Purpose{{
 					ID: "p", Text: text, Necessity: text, Effect: text, Feature: "f", Controller: "c", Recipients: []string{"r"}, Basis: BasisConsent,
 					Lane: LaneFeatures, Collect: Collect{ModeBackground, 1, 1}, DataUse: "u", DPV: "d", Quiet: 1, Expiry: 1,
-					Minimiser: Minimiser{MinimiseLocation, 1, 1, 1, 1, 1, 1, 1, "m", 1, true},
+					Minimiser: Minimiser{MinimiseLocation, 1, 1, 1, 1, 1, 1, 1, "m", 1, true, "1", 100, 100, 1},
 				}},
 			},
 			{ID: "ip", Source: SourceConnection, Purposes: []Purpose{{ID: "ip", Text: text, Controller: "c"}}},

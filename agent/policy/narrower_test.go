@@ -19,6 +19,7 @@ func wide(t testing.TB) policy.Effective {
 	}
 	e.Purpose.Minimiser = policy.Minimiser{
 		Name: policy.MinimiseLocation, Level: 12, DailyCap: 24, Window: time.Hour, Round: 500, Buckets: 8, Mode: "keyed", PadFrom: 64, FoldEmail: true,
+		Ranges: "1,10", Epsilon: 100, Budget: 200, Delay: policy.Day,
 	}
 	e.Purpose.Collect = policy.Collect{Mode: policy.ModeBackground, Every: time.Hour, MaxSession: time.Hour}
 	e.Purpose.Recipients = []string{"A", "B"}
@@ -116,6 +117,13 @@ var moves = []struct {
 	{"a smaller step", false, func(e policy.Effective) { e.Purpose.Minimiser.Round = 100 }},
 	{"no step", false, func(e policy.Effective) { e.Purpose.Minimiser.Round = 0 }},
 	{"fewer buckets", false, func(e policy.Effective) { e.Purpose.Minimiser.Buckets = 4 }},
+	{"other ranges", false, func(e policy.Effective) { e.Purpose.Minimiser.Ranges = "1" }},
+	{"a smaller epsilon", false, func(e policy.Effective) { e.Purpose.Minimiser.Epsilon = 50 }},
+	{"a larger epsilon", false, func(e policy.Effective) { e.Purpose.Minimiser.Epsilon = 150 }},
+	{"a smaller budget", true, func(e policy.Effective) { e.Purpose.Minimiser.Budget = 125 }},
+	{"a larger budget", false, func(e policy.Effective) { e.Purpose.Minimiser.Budget = 225 }},
+	{"no budget", false, func(e policy.Effective) { e.Purpose.Minimiser.Budget = 0 }},
+	{"another delay", false, func(e policy.Effective) { e.Purpose.Minimiser.Delay = 2 * policy.Day }},
 	{"another mode of the digests", false, func(e policy.Effective) { e.Purpose.Minimiser.Mode = "oprf" }},
 	{"more padding", true, func(e policy.Effective) { e.Purpose.Minimiser.PadFrom = 128 }},
 	{"less padding", false, func(e policy.Effective) { e.Purpose.Minimiser.PadFrom = 32 }},

@@ -44,6 +44,7 @@ type phrases struct {
 	background, session, submitted, counted, relayed   string
 	minimiser                                          map[MinimiserName]string // sentences, a line each
 	exact, rounded, laplace                            string
+	response, ranges                                   string
 	rule                                               map[Rule]string
 	device, kept, last, event, expiry                  string
 	events                                             map[Event]string
@@ -227,6 +228,11 @@ func (n *noticeWriter) minimised() {
 		}
 	case MinimiseBuckets:
 		format = fmt.Sprintf(format, m.Buckets)
+		format += "\n" + n.randomised()
+	case MinimiseCounts:
+		if q := n.e.Questions(); len(q) > 0 {
+			format += "\n" + fmt.Sprintf(n.ranges, n.rangeNames(q[0])) + "\n" + n.randomised()
+		}
 	case MinimiseLocation:
 		format = fmt.Sprintf(format, m.Level, cellArea(m.Level), m.DailyCap)
 		if m.LaplaceRadius > 0 {
@@ -238,6 +244,31 @@ func (n *noticeWriter) minimised() {
 	for _, sentence := range strings.Split(format, "\n") {
 		n.body(sentence)
 	}
+}
+
+// randomised says that an answer is not always the truth, how often it is, how many there are, and when they leave.
+func (n *noticeWriter) randomised() string {
+	questions, m := n.e.Questions(), n.e.Purpose.Minimiser
+	if len(questions) == 0 {
+		return ""
+	}
+	keep, _ := questions[0].Probabilities()
+	answers := int(m.Budget / m.Epsilon)
+	return fmt.Sprintf(n.response, int(math.Round(keep*100)), answers, m.Epsilon, m.Epsilon*Epsilon(answers), n.spell(m.Delay))
+}
+
+// rangeNames lists the ranges of a question: "0, 1-9, 10 or more".
+func (n *noticeWriter) rangeNames(q Question) string {
+	var names []string
+	low := int64(0)
+	for _, b := range q.Bounds {
+		name := strconv.FormatInt(low, 10)
+		if b-1 > low {
+			name += "-" + strconv.FormatInt(b-1, 10)
+		}
+		names, low = append(names, name), b
+	}
+	return strings.Join(append(names, strconv.FormatInt(low, 10)+"+"), n.comma)
 }
 
 // cellArea returns the mean area of an S2 cell in square kilometres, rounded for reading: the earth's

@@ -87,6 +87,13 @@ var english = phrases{
 	laplace: "On top of that the area is exchanged for one that is drawn at random near it: two places less than %d metres " +
 		"apart can hardly be told from each other by one draw. Because each further draw says a little more, there " +
 		"are at most %d; then nothing more is sent.",
+	ranges: "The exact number does not leave this device either, only in which of these ranges it falls: %s.",
+	response: "Each answer is randomised on this device before it is stored for sending: with a probability of %d %% it is the true " +
+		"range, otherwise any of the others. So no answer proves anything about you, not even to the receiver; " +
+		"something reliable can be learnt only of many people together. The same truth always gets the same answer, so that " +
+		"repetition reveals nothing more.\nThe number of such answers that leave in a week, chosen at random, is at most %d (privacy loss: epsilon %s each, " +
+		"%s in all). “scruple analytics” shows what is spent. Each is sent by itself, after a random time of up to %s, as a " +
+		"message of the same size for everybody.",
 	exact:   "The total is sent as it is, because the comparison needs it.",
 	rounded: "The total is rounded down to a multiple of %d.",
 	rule: map[Rule]string{

@@ -1,8 +1,11 @@
 package policy
 
 import (
+	"cmp"
 	"regexp"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -266,7 +269,8 @@ var parameters = map[MinimiserName][]string{
 }
 
 func (r *reader) minimiser(n *yaml.Node, path string) Minimiser {
-	o := r.object(n, path, "name", "level", "daily-cap", "laplace-radius", "laplace-draws", "window", "round", "buckets", "mode", "pad-from")
+	o := r.object(n, path, "name", "level", "daily-cap", "laplace-radius", "laplace-draws", "window", "round", "buckets", "mode", "pad-from",
+		"ranges", "epsilon", "budget", "delay")
 	m := Minimiser{Name: oneOf(o, "name", true, MinimiseDevice, MinimiseMotion, MinimiseSteps, MinimiseBuckets,
 		MinimiseLocation, MinimiseContacts, MinimiseFields, MinimiseCounts)}
 	own := make(map[string]bool)
@@ -275,6 +279,9 @@ func (r *reader) minimiser(n *yaml.Node, path string) Minimiser {
 	}
 	noise := m.Name == MinimiseLocation && (o.has("laplace-radius") || o.has("laplace-draws")) // both or none
 	own["laplace-radius"], own["laplace-draws"] = noise, noise
+	response := o.has("epsilon") || o.has("budget") || o.has("delay") || o.has("ranges")
+	response = response && m.Name == MinimiseCounts || m.Name == MinimiseBuckets
+	own["epsilon"], own["budget"], own["delay"], own["ranges"] = response, response, response, response && m.Name == MinimiseCounts
 	for key := range o.fields {
 		if key != "name" && m.Name != "" && !own[key] {
 			o.fault(key, "not a parameter of this minimiser")
@@ -299,6 +306,17 @@ func (r *reader) minimiser(n *yaml.Node, path string) Minimiser {
 	if own["buckets"] {
 		m.Buckets = o.integer("buckets", 2, 64)
 	}
+	if own["ranges"] {
+		m.Ranges = o.ranges("ranges")
+	}
+	if response {
+		m.Epsilon = o.epsilon("epsilon", MinEpsilon, MaxEpsilon)
+		m.Budget = o.epsilon("budget", MinEpsilon, MaxBudget)
+		m.Delay = o.duration("delay", time.Second, 30*Day)
+		if m.Budget > 0 && m.Budget < m.Epsilon {
+			o.fault("budget", "less than the epsilon of one answer")
+		}
+	}
 	if own["mode"] {
 		m.Mode = oneOf(o, "mode", true, "keyed")
 	}
@@ -309,6 +327,34 @@ func (r *reader) minimiser(n *yaml.Node, path string) Minimiser {
 		}
 	}
 	return m
+}
+
+// ranges returns a required list of rising numbers.
+func (o object) ranges(key string) Ranges {
+	list := o.texts(key, true)
+	slices.SortFunc(list, func(a, b string) int { // the order of a list in a policy says nothing
+		return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(a, b))
+	})
+	r := Ranges(strings.Join(list, ","))
+	if len(list) > 0 && (len(list) >= MaxRanges || r.Bounds() == nil) {
+		o.fault(key, "must be at most %d different integers, from 1", MaxRanges-1)
+		return ""
+	}
+	return r
+}
+
+// epsilon returns a required number.
+func (o object) epsilon(key string, lo, hi Epsilon) Epsilon {
+	s, ok := o.scalar(key)
+	if !ok {
+		return 0
+	}
+	e, err := ParseEpsilon(s)
+	if err != nil || e < lo || e > hi {
+		o.fault(key, "must be a number from %s to %s with at most two decimal places", lo, hi)
+		return 0
+	}
+	return e
 }
 
 // defaultFits reports whether a setting's default fits its type.

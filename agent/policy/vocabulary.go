@@ -172,6 +172,11 @@ type Minimiser struct {
 	PadFrom       int           // contacts: smallest size class, a power of two
 	// FoldEmail adds a second, separately tagged digest of the gmail-style folded address (contacts).
 	FoldEmail bool
+	// Counts and buckets on the analytics lane, all of them or none: what an answer is made of, and how much it hides.
+	Ranges  Ranges        // counts: the ranges a count can fall in
+	Epsilon Epsilon       // of one answer
+	Budget  Epsilon       // of all answers of a week
+	Delay   time.Duration // an answer waits for a random part of it
 }
 
 // Retention is how long data is kept: a duration, or an event with which it ends. Exactly one is set; endless
