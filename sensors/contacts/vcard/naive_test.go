@@ -316,7 +316,7 @@ func FuzzStructure(f *testing.F) {
 	f.Add([]byte{0, 18, 7, 1, 0, 8, 1})
 	f.Add([]byte{0, 3, 0, 7, 1, 8, 1})
 	f.Add(bytes.Repeat([]byte{0, 34, 35, 7, 28, 1}, 9))
-	f.Add([]byte{0, 3, 13, 0}) // AGENT:, a damaged TEL, a card
+	f.Add([]byte{0, 3, 13, 0})     // AGENT:, a damaged TEL, a card
 	f.Add([]byte{0, 3, 34, 35, 0}) // AGENT:, a TEL whose name is folded, a card
 	f.Fuzz(func(t *testing.T, recipe []byte) {
 		if len(recipe) > 4096 {

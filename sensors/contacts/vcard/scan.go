@@ -284,11 +284,7 @@ func (r *Reader) stride(size, from int, folds bool) {
 		return
 	}
 	part := b[from:p]
-	crs := 0
-	if r.cr {
-		crs = bytes.Count(part, crByte)
-	}
-	ok := bytes.Count(part, lfByte) == n && (crs == 0 && !crlf || crs == n && crlf)
+	ok := onlyBreaks(part, n, crlf, folds && b[from] == '\t')
 	if ok && !folds {
 		ok = bytes.IndexByte(part, ':') < 0 && bytes.IndexByte(part, ';') < 0
 	}
@@ -298,6 +294,23 @@ func (r *Reader) stride(size, from int, folds bool) {
 	}
 	r.pos = p
 	r.line += n
+}
+
+// onlyBreaks tells whether there are no breaks in part but those that its n lines
+// end with. tab says that each begins with one. It may say no to lines that hold
+// other control characters.
+func onlyBreaks(part []byte, n int, crlf, tab bool) bool {
+	want := n
+	if crlf {
+		want += n
+	}
+	if useAVX2 {
+		if tab {
+			want += n
+		}
+		return countLow(part) == want
+	}
+	return bytes.Count(part, lfByte) == n && n+bytes.Count(part, crByte) == want
 }
 
 var lfByte, crByte = []byte{'\n'}, []byte{'\r'}

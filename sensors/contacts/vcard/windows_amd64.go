@@ -111,7 +111,7 @@ func (r *Reader) quickWindows() bool {
 				return r.refuse(start, line)
 			}
 			if e.word < wBegin {
-				v, next := r.simple(b, at+e.len)
+				v, next := r.plainValue(b, at, e.len)
 				if v == nil || !r.card.open {
 					return r.valueAt(b, at+e.len, start, line, e.word)
 				}

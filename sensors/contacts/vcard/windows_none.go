@@ -9,3 +9,6 @@ const useAVX2 = false
 
 // quickWindows is never called: Next takes quickLines.
 func (r *Reader) quickWindows() bool { return r.quickLines() }
+
+// countLow is never called: onlyBreaks counts the breaks themselves.
+func countLow([]byte) int { return -1 }
