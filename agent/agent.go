@@ -19,9 +19,11 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/scruple-agent/scruple/agent/clients"
 	"github.com/scruple-agent/scruple/agent/consent"
 	"github.com/scruple-agent/scruple/agent/control"
 	"github.com/scruple-agent/scruple/agent/control/server"
+	"github.com/scruple-agent/scruple/agent/items"
 	"github.com/scruple-agent/scruple/agent/keyring"
 	"github.com/scruple-agent/scruple/agent/policy"
 	"github.com/scruple-agent/scruple/agent/settings"
@@ -48,6 +50,9 @@ type Agent struct {
 	spool    *spool.Spool
 	journal  *journal.Journal
 	uploader *uploader.Uploader
+	items    *items.Store
+	uses     *clients.Log
+	settling sync.Mutex // one change of the privacy settings at a time
 
 	sources *sources
 
@@ -120,6 +125,10 @@ func (a *Agent) openStores() (err error) {
 	if a.journal, err = journal.Open(filepath.Join(a.settings.StateDir, "egress"), a.ring, journal.Limits{}); err != nil {
 		return err
 	}
+	if a.items, err = items.Open(filepath.Join(a.settings.StateDir, "items"), a.ring); err != nil {
+		return err
+	}
+	a.uses = clients.NewLog(filepath.Join(a.settings.StateDir, "uses"), a.ring)
 	a.uploader = uploader.New(uploader.Options{
 		Register: a.register, Spool: a.spool, Ring: a.ring, Journal: a.journal,
 		Policy: a.document,
@@ -236,7 +245,7 @@ func (a *Agent) finish(id wire.UUID, t policy.Tuple) {
 	for _, step := range []struct {
 		name string
 		do   func(wire.UUID) error
-	}{{"erase the spool", a.spool.Erase}, {"forget the sent bodies", a.journal.Forget}} {
+	}{{"erase the spool", a.spool.Erase}, {"erase the items", a.items.Erase}, {"forget the sent bodies", a.journal.Forget}} {
 		key := unfinishedKey{id, step.name}
 		err := step.do(id)
 		a.mu.Lock()
@@ -262,7 +271,7 @@ const retryUnfinished = time.Minute
 // finishWithdrawals repeats the steps for everything on disk whose key is gone. Opening the spool and the journal has
 // removed what it could; what is left is what could not be removed.
 func (a *Agent) finishWithdrawals() {
-	for _, id := range a.spool.Consents() {
+	for _, id := range append(a.spool.Consents(), a.items.Consents()...) {
 		if _, err := a.ring.DataKey(id); errors.Is(err, keyring.ErrNoKey) {
 			t, _ := a.tupleOf(id)
 			a.finish(id, t)

@@ -292,6 +292,9 @@ func (a *Agent) Show(_ context.Context, by server.Actor, t policy.Tuple, lang po
 
 // Request implements server.Backend.
 func (a *Agent) Request(_ context.Context, by server.Actor, t policy.Tuple) (control.ConsentState, error) {
+	if asked, err := a.mayAsk(by, t); err != nil || asked {
+		return control.ConsentState{Tuple: t.String(), Status: control.StatusRequested}, err
+	}
 	err := a.register.Request(t, actor(by))
 	return a.consentState(t), err
 }
@@ -348,6 +351,9 @@ func (a *Agent) Withdraw(_ context.Context, by server.Actor, t policy.Tuple, era
 
 // OpenSession implements server.Backend.
 func (a *Agent) OpenSession(_ context.Context, by server.Actor, t policy.Tuple, seconds int) (control.Session, error) {
+	if _, err := a.mayUse(by, t); err != nil {
+		return control.Session{}, err
+	}
 	session, err := a.register.OpenSession(t, time.Duration(seconds)*time.Second, actor(by))
 	if err != nil {
 		return control.Session{}, err
@@ -363,7 +369,7 @@ func (a *Agent) OpenSession(_ context.Context, by server.Actor, t policy.Tuple, 
 	if c.session != nil {
 		c.session.Close()
 	}
-	c.session, c.problem = session, nil
+	c.session, c.problem, c.here, c.opener = session, nil, false, by.Channel
 	c.mu.Unlock()
 	ctx, cancel := context.WithDeadline(context.Background(), session.Until())
 	a.sessions.Go(func() {
@@ -514,11 +520,14 @@ func (a *Agent) Data(ctx context.Context, tuples []policy.Tuple, remote bool) (c
 			for _, r := range reports {
 				entry.Reports = append(entry.Reports, record(r))
 			}
+			if entry.Items, err = a.itemData(id, entry.Items); err != nil {
+				return control.Data{}, fmt.Errorf("%s: %w", t, err)
+			}
 		}
 		if remote && len(ids) > 0 {
 			a.remoteData(ctx, ids, &entry)
 		}
-		if len(entry.Reports) > 0 || entry.Remote != nil || entry.RemoteError != "" || len(tuples) == 1 {
+		if len(entry.Reports) > 0 || len(entry.Items) > 0 || entry.Remote != nil || entry.RemoteError != "" || len(tuples) == 1 {
 			data.Tuples = append(data.Tuples, entry)
 		}
 	}

@@ -120,8 +120,7 @@ func TestClause_ii_NothingBeforeConsent(t *testing.T) {
 	h := newHouse(t, receivertest.Options{}, "gpsd: "+gps.address+"\n")
 	h.steps(1337)
 	h.write("book.vcf", book(t, 20))
-	app := control.NewClient(h.client.Socket(), control.AsApplication("example.app"))
-	defer app.Close()
+	app := h.application("example.app", "location/nearby", "location/third-party")
 	for _, row := range h.status().Tuples {
 		name := row.Tuple
 		if row.Status != control.StatusNever || row.Collecting {

@@ -193,8 +193,7 @@ func TestClause_1_5_OnlyWhileTheFeatureIsUsed(t *testing.T) {
 	const tuple = "location/nearby"
 	gps := newGPSD(t)
 	h := newHouse(t, receivertest.Options{}, "gpsd: "+gps.address+"\n")
-	app := control.NewClient(h.client.Socket(), control.AsApplication("example.app"))
-	defer app.Close()
+	app := h.application("example.app", tuple)
 	open := func(d time.Duration) {
 		t.Helper()
 		if _, err := app.OpenSession(t.Context(), tuple, d); err != nil {

@@ -43,6 +43,9 @@ type collection struct {
 	motion    minimise.Motion
 	steps     minimise.Steps
 	location  *minimise.Location // nil before the first session of a consent
+	told      minimise.Report    // the last one of location
+	here      bool               // told is where the person was at the last fix of the open session
+	opener    string             // channel that opened the session
 }
 
 func (c *collection) rules() policy.Effective { return *c.terms.Load() }
@@ -95,6 +98,7 @@ func (c *collection) forget() {
 	c.session, c.problem, c.counts = nil, nil, nil
 	c.due, c.collected, c.window = time.Time{}, time.Time{}, time.Time{}
 	c.motion, c.steps, c.location = minimise.Motion{}, minimise.Steps{}, nil
+	c.told, c.here, c.opener = minimise.Report{}, false, ""
 }
 
 // renew follows a change of the policy. What was counted under a consent that goes on stays counted, and is reported under
@@ -333,6 +337,10 @@ func (c *collection) follow(ctx context.Context, s *consent.Session) {
 			before := cells.Spent()
 			report, changed, err := cells.Add(permit, fix, time.Now())
 			spent := cells.Spent()
+			c.here = err == nil && cells.Current()
+			if changed {
+				c.told = report
+			}
 			c.mu.Unlock()
 			if err != nil {
 				return err

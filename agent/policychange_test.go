@@ -552,8 +552,7 @@ func TestClause_ii_NobodyAnswersForThePerson(t *testing.T) {
 	s.Dev = true
 	r := start(t, s)
 	const tuple = "location/nearby"
-	app := control.NewClient(s.Socket, control.AsApplication("host"))
-	defer app.Close()
+	app := application(t, r.Client, "host", tuple)
 	state, err := app.Request(t.Context(), tuple)
 	if err != nil || state.Status != control.StatusRequested {
 		t.Fatalf("request: %+v, %v", state, err)

@@ -201,6 +201,31 @@ func (d *daemon) give(tuple string) string {
 	return s.Consent
 }
 
+// application registers the program of this test as an application, with access to tuples, and returns its client.
+func (d *daemon) application(name string, tuples ...string) *control.Client {
+	d.t.Helper()
+	return application(d.t, d.client, name, tuples...)
+}
+
+func application(t *testing.T, person *control.Client, name string, tuples ...string) *control.Client {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := person.RegisterClient(t.Context(), control.ClientRequest{Name: name, Exe: exe}); err != nil {
+		t.Fatal(err)
+	}
+	for _, tuple := range tuples {
+		if _, err := person.AllowClient(t.Context(), name, control.AccessRequest{Tuple: tuple}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	app := control.NewClient(person.Socket(), control.AsApplication(name))
+	t.Cleanup(app.Close)
+	return app
+}
+
 func (d *daemon) status() control.Status {
 	d.t.Helper()
 	s, err := d.client.Status(d.t.Context())

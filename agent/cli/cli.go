@@ -50,6 +50,7 @@ type app struct {
 // commands are the groups in the order of the help.
 var commands = []func(*app) *cobra.Command{
 	runCommand, statusCommand, consentCommand, dataCommand, egressCommand, receiptCommand, ledgerCommand, sessionCommand, policyCommand,
+	settingsCommand, clientsCommand,
 	contactsCommand, sensorsCommand, hasherCommand,
 	completionCommand, versionCommand,
 }
@@ -125,6 +126,7 @@ const (
 	oneName // a file, an id, a name
 	maybeName
 	oneOrTwoNames
+	twoNames
 )
 
 func (a *app) command(c command) *cobra.Command {
@@ -173,8 +175,8 @@ func (a *app) group(cmd *cobra.Command, args []string) error {
 }
 
 func (a *app) checkArgs(cmd *cobra.Command, want argument, args []string) error {
-	least, most := map[argument]int{oneTuple: 1, oneName: 1, oneOrTwoNames: 1}[want],
-		map[argument]int{oneTuple: 1, maybeTuple: 1, oneName: 1, maybeName: 1, oneOrTwoNames: 2}[want]
+	least, most := map[argument]int{oneTuple: 1, oneName: 1, oneOrTwoNames: 1, twoNames: 2}[want],
+		map[argument]int{oneTuple: 1, maybeTuple: 1, oneName: 1, maybeName: 1, oneOrTwoNames: 2, twoNames: 2}[want]
 	switch n := len(args); {
 	case n >= least && n <= most:
 		return nil

@@ -21,7 +21,7 @@ func dataCommand(a *app) *cobra.Command {
 			"  scruple data show --remote\n  scruple data export --out mine.json\n  scruple data erase contacts/find-friends\n  scruple data collect device/service",
 		},
 	})
-	cmd.AddCommand(dataShowCommand(a), dataExportCommand(a), dataEraseCommand(a), dataCollectCommand(a))
+	cmd.AddCommand(dataShowCommand(a), dataExportCommand(a), dataEraseCommand(a), dataCollectCommand(a), dataSubmitCommand(a), dataForgetCommand(a))
 	return cmd
 }
 
@@ -58,7 +58,7 @@ func dataShowCommand(a *app) *cobra.Command {
 func (a *app) writeData(w io.Writer, data control.Data, remote bool) {
 	empty := true
 	for _, t := range data.Tuples {
-		if len(t.Reports) == 0 && t.Remote == nil && t.RemoteError == "" {
+		if len(t.Reports) == 0 && len(t.Items) == 0 && t.Remote == nil && t.RemoteError == "" {
 			continue
 		}
 		empty = false
@@ -66,6 +66,7 @@ func (a *app) writeData(w io.Writer, data control.Data, remote bool) {
 		for _, r := range t.Reports {
 			fmt.Fprintf(w, "  %s  %s\n", when(r.Time), r.Fields)
 		}
+		a.writeItems(w, t.Items)
 		if t.RemoteError != "" {
 			fmt.Fprintf(w, a.t(T{"  the receiver did not say: %s\n", "  接收端没有答复：%s\n"}), t.RemoteError)
 		}

@@ -87,6 +87,18 @@ var kindWords = map[control.Kind]say{
 		T{"the daemon is stopping", "后台服务正在停止"},
 		T{"start it again with scruple run", "请用 scruple run 重新启动"},
 	},
+	control.KindNotRegistered: {
+		T{"this application is not registered", "此应用尚未登记"},
+		T{"the person registers it: scruple clients register NAME --exe PATH", "由本人登记：scruple clients register 名称 --exe 路径"},
+	},
+	control.KindNoAccess: {
+		T{"this application may not use it", "此应用无权使用此项"},
+		T{"the person decides: scruple clients allow NAME CATEGORY/PURPOSE", "由本人决定：scruple clients allow 名称 类别/用途"},
+	},
+	control.KindSubmission: {
+		T{"what was submitted is not what the policy declares", "提交的内容与政策声明不符"},
+		T{"scruple policy show CATEGORY/PURPOSE lists the fields", "scruple policy show 类别/用途 列出各字段"},
+	},
 	control.KindFailed: {
 		T{"it failed", "操作失败"},
 		noHint,

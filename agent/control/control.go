@@ -297,6 +297,7 @@ type Data struct {
 type TupleData struct {
 	Tuple   string   `json:"tuple"`
 	Reports []Record `json:"reports"` // on the device
+	Items   []Item   `json:"items"`   // on the device: the latest state of what was submitted
 	// Remote is what the receiver says it holds, nil when it was not asked.
 	Remote      json.RawMessage `json:"remote,omitempty"`
 	RemoteError string          `json:"remote_error,omitempty"`

@@ -49,6 +49,12 @@ const (
 	KindNotEnforced Kind = "not-enforced"
 	// KindStopping: the daemon is going down.
 	KindStopping Kind = "stopping"
+	// KindNotRegistered: the application is not one that the person has registered.
+	KindNotRegistered Kind = "not-registered"
+	// KindNoAccess: the person has not let this application use it, or no longer.
+	KindNoAccess Kind = "no-access"
+	// KindSubmission: what was submitted is not what the policy declares; Problem.Detail names the field.
+	KindSubmission Kind = "submission"
 	// KindFailed: anything else.
 	KindFailed Kind = "failed"
 )
@@ -93,6 +99,9 @@ var kinds = []kindInfo{
 	{KindReceiver, http.StatusBadGateway, ExitFailed, "the controller's receiver did not accept or answer"},
 	{KindNotEnforced, http.StatusForbidden, ExitNotEnforced, "the kernel does not enforce what the settings demand"},
 	{KindStopping, http.StatusServiceUnavailable, ExitNotReachable, "the daemon is stopping"},
+	{KindNotRegistered, http.StatusForbidden, ExitRefused, "the application is not registered"},
+	{KindNoAccess, http.StatusForbidden, ExitRefused, "the application has no access to it"},
+	{KindSubmission, http.StatusUnprocessableEntity, ExitRefused, "not what the policy declares"},
 	{KindFailed, http.StatusInternalServerError, ExitFailed, "failed"},
 }
 

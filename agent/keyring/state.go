@@ -51,6 +51,10 @@ type State struct {
 	Controllers map[policy.ControllerID]Controller `cbor:"8,keyasint,omitempty"`
 	// Places has the secret of places of every controller that is told of any.
 	Places map[policy.ControllerID]*Place `cbor:"9,keyasint,omitempty"`
+	// Clients has every application that the person has registered, by its name.
+	Clients map[string]*Client `cbor:"16,keyasint,omitempty"`
+	// ClientKey seals the record of what applications were told.
+	ClientKey Secret `cbor:"17,keyasint,omitempty"`
 }
 
 // LedgerState is what the ring knows of one ledger.
@@ -135,6 +139,7 @@ func (s *State) clone() *State {
 	c := *s
 	c.clonePolicy(s)
 	c.clonePlaces(s)
+	c.cloneClients(s)
 	c.Ledgers = make(map[policy.ControllerID]*LedgerState, len(s.Ledgers))
 	for id, l := range s.Ledgers {
 		c.Ledgers[id] = l.clone()
@@ -208,6 +213,7 @@ func (s *State) wipe() {
 		g.DestroyData()
 	}
 	s.wipePlaces()
+	clear(s.ClientKey)
 }
 
 var errState = errors.New("not a key ring")
@@ -252,7 +258,7 @@ func decodeState(plain []byte) (*State, error) {
 			return nil, errState
 		}
 	}
-	if !s.placesOK() || s.Ledgers == nil || s.Grants == nil || s.HighWater < 0 || s.PolicyVersion < 0 || !s.checkPolicy() {
+	if !s.placesOK() || !s.clientsOK() || s.Ledgers == nil || s.Grants == nil || s.HighWater < 0 || s.PolicyVersion < 0 || !s.checkPolicy() {
 		return nil, errState
 	}
 	return s, nil

@@ -31,6 +31,7 @@ type Location struct {
 	clock   int         // counts reports
 	day     time.Time
 	count   int // told on day
+	current bool
 	noise   noise
 }
 
@@ -89,6 +90,7 @@ func (l *Location) Add(p consent.Permit, fix location.Fix, now time.Time) (r Rep
 		return Report{}, false, err
 	}
 	rule := e.Purpose.Minimiser
+	l.current = false
 	accuracy, ok := usable(fix)
 	if !ok {
 		return Report{}, false, nil
@@ -105,6 +107,7 @@ func (l *Location) Add(p consent.Permit, fix location.Fix, now time.Time) (r Rep
 		l.consent, l.here, l.told = p.Consent(), 0, 0
 	}
 	cell, ok := l.choose(point, rule.Level, accuracy)
+	l.current = ok && cell == l.here
 	if !ok || cell == l.here || l.count >= rule.DailyCap {
 		return Report{}, false, nil
 	}
@@ -117,7 +120,7 @@ func (l *Location) Add(p consent.Permit, fix location.Fix, now time.Time) (r Rep
 			return Report{}, false, nil
 		}
 		if out == l.told { // another cell, for which the same one was drawn
-			l.here = cell
+			l.here, l.current = cell, true
 			return Report{}, false, nil
 		}
 	}
@@ -130,7 +133,7 @@ func (l *Location) Add(p consent.Permit, fix location.Fix, now time.Time) (r Rep
 	if err != nil {
 		return Report{}, false, err
 	}
-	l.here, l.told, l.count = cell, out, l.count+1
+	l.here, l.told, l.count, l.current = cell, out, l.count+1, true
 	l.remember(cell)
 	return r, true, nil
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,5 +19,7 @@ func peerOf(c net.Conn) (Peer, error) {
 	if err != nil {
 		return Peer{}, fmt.Errorf("peer credentials: %w", err)
 	}
-	return Peer{UID: int(cred.Uid), PID: int(cred.Pid), Self: int(cred.Uid) == os.Geteuid()}, nil
+	// Of another account's process the program is not told; such an application is known by its account.
+	exe, _ := os.Readlink("/proc/" + strconv.Itoa(int(cred.Pid)) + "/exe")
+	return Peer{UID: int(cred.Uid), PID: int(cred.Pid), Self: int(cred.Uid) == os.Geteuid(), Exe: exe}, nil
 }

@@ -41,5 +41,10 @@ func peerOf(c net.Conn) (Peer, error) {
 	if err != nil {
 		return Peer{}, fmt.Errorf("own account: %w", err)
 	}
-	return Peer{UID: -1, PID: int(pid), Self: theirs.User.Sid.Equals(ours.User.Sid)}, nil
+	var path [1 << 10]uint16
+	n, exe := uint32(len(path)), ""
+	if windows.QueryFullProcessImageName(process, 0, &path[0], &n) == nil {
+		exe = windows.UTF16ToString(path[:n])
+	}
+	return Peer{UID: -1, PID: int(pid), Exe: exe, Self: theirs.User.Sid.Equals(ours.User.Sid)}, nil
 }

@@ -16,7 +16,7 @@ import (
 type access int
 
 const (
-	// application: any local process, for itself.
+	// application: any local process, for itself; the backend gives what it has to registered ones only.
 	application access = iota
 	// owner: the data subject's own account, and root.
 	owner
@@ -46,6 +46,10 @@ var routes = []route{
 	{"POST", "/v1/sessions/{tuple}", application, shortly, postSession},
 	{"DELETE", "/v1/sessions/{tuple}", application, shortly, deleteSession},
 
+	{"POST", "/v1/submissions/{tuple}", application, shortly, postSubmission},
+	{"DELETE", "/v1/items/{tuple}/{id}", application, shortly, deleteItem},
+	{"POST", "/v1/location", application, shortly, postLocation},
+
 	{"GET", "/v1/status", owner, shortly, getStatus},
 	{"GET", "/v1/policy", owner, shortly, getPolicy},
 	// A policy says what may be asked and is believed for its signature, whoever brings it.
@@ -74,6 +78,15 @@ var routes = []route{
 	{"POST", "/v1/consents/{tuple}/refuse", person, shortly, postRefuse},
 	{"POST", "/v1/consents/{tuple}/defer", person, shortly, postDefer},
 	{"POST", "/v1/data/{tuple}/erase", person, shortly, postErase},
+
+	{"GET", "/v1/settings", owner, shortly, getSettings},
+	{"POST", "/v1/settings", person, shortly, postSetting},
+	{"GET", "/v1/clients", owner, shortly, getClients},
+	{"GET", "/v1/clients/uses", owner, shortly, getClientUses},
+	{"POST", "/v1/clients", person, shortly, postClient},
+	{"DELETE", "/v1/clients/{id}", owner, shortly, deleteClient},
+	{"POST", "/v1/clients/{id}/access", person, shortly, postClientAccess},
+	{"DELETE", "/v1/clients/{id}/access/{tuple}", owner, shortly, deleteClientAccess},
 }
 
 // request is what a handler gets: the guard and the table have done their part.
@@ -226,6 +239,7 @@ func getData(s *Server, ctx context.Context, r *request) (any, error) {
 	data.Tuples = notNil(data.Tuples)
 	for i := range data.Tuples {
 		data.Tuples[i].Reports = notNil(data.Tuples[i].Reports)
+		data.Tuples[i].Items = notNil(data.Tuples[i].Items)
 	}
 	return data, nil
 }

@@ -37,6 +37,8 @@ type Peer struct {
 	PID int // 0 where it does not tell
 	// Self is true when the peer runs under the very account of this process.
 	Self bool
+	// Exe is the path of the program it runs, "" where the system does not tell.
+	Exe string
 }
 
 // New returns a server for backend whose owner is that account. log gets one line for each refusal, with
@@ -138,7 +140,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) (any, error) {
 	return found.do(s, ctx, req)
 }
 
-// caller says what the other end is. An application that names itself is held to that, whoever runs it.
+// caller says what the other end is. An application that names itself is held to that, whoever runs it, and has that name
+// only where it is the program that the person registered under it; one that is known by its program needs no name. A
+// caller that is neither the person's nor registered is "app:unnamed", for which the backend has nothing.
 func (s *Server) caller(r *http.Request) (access, Actor, error) {
 	result, ok := r.Context().Value(peerKey{}).(peerResult)
 	if !ok || result.err != nil {
@@ -151,8 +155,16 @@ func (s *Server) caller(r *http.Request) (access, Actor, error) {
 			return 0, Actor{}, control.NewProblem(control.KindBadRequest, "",
 				"header "+control.HeaderApplication+": 1 to 64 of a-z, 0-9, dot and hyphen")
 		}
-		actor.Channel = "app:" + name
+		if name, ok := s.backend.Identify(name, p); ok {
+			actor.Channel = "app:" + name
+		}
 		return application, actor, nil
+	}
+	if r.Header.Get(control.HeaderChannel) == "" || !p.Self && p.UID != s.owner.UID {
+		if name, ok := s.backend.Identify("", p); ok {
+			actor.Channel = "app:" + name
+			return application, actor, nil
+		}
 	}
 	if p.UID == -1 && !p.Self || p.UID != -1 && p.UID != s.owner.UID && p.UID != 0 {
 		return application, actor, nil

@@ -19,7 +19,7 @@ import (
 type Actor struct {
 	UID int // of the peer, as the kernel says; -1 where a platform has other names for its users
 	PID int // of the peer; 0 where the platform does not tell
-	// Channel is "cli", "page" or "app:NAME"; "app:unnamed" for a client that did not say what it is.
+	// Channel is "cli", "page" or "app:NAME"; "app:unnamed" for one that is not registered.
 	Channel string
 	// Person is true for the owner who came through the command line or the page.
 	Person bool
@@ -69,4 +69,5 @@ type Backend interface {
 	Receipts(ctx context.Context) ([]control.Receipt, error)
 	ReceiptBackend
 	LedgerBackend
+	ApplicationBackend
 }

@@ -86,6 +86,8 @@ func TestAccess(t *testing.T) {
 		"/v1/ledger/proof":          `{"controller":"messenger","record":1}`,
 		"/v1/ledger/growth":         `{"controller":"messenger","old":1}`,
 		"/v1/ledger/compare":        `{"kept":"x"}`,
+		"/v1/location":              `{"tuple":"location/nearby"}`,
+		"/v1/clients/{id}/access":   `{"tuple":"location/nearby"}`,
 	}
 	for _, route := range routes {
 		path := strings.NewReplacer("{tuple}", "device/service", "{id}", "7").Replace(route.path)
@@ -93,7 +95,7 @@ func TestAccess(t *testing.T) {
 			name := route.method + " " + route.path + " by " + c.name
 			b := &backend{}
 			s := New(b, Owner{UID: subjectUID}, zap.NewNop())
-			if route.method == http.MethodDelete { // an application closes only what it opened
+			if strings.HasPrefix(route.path, "/v1/sessions/") && route.method == http.MethodDelete { // an application closes only what it opened
 				askOf(s, c.peer, with(req("POST", path, ""), c.header, c.val))
 				b.called = ""
 			}
@@ -133,6 +135,7 @@ func TestActor(t *testing.T) {
 		{Peer{UID: subjectUID, PID: 7}, "", "", Actor{subjectUID, 7, "app:unnamed", false}},
 		{Peer{UID: subjectUID, PID: 7}, control.HeaderApplication, "im.example-1", Actor{subjectUID, 7, "app:im.example-1", false}},
 		{Peer{UID: 1001, PID: 9}, control.HeaderChannel, "cli", Actor{1001, 9, "app:unnamed", false}},
+		{Peer{UID: subjectUID, PID: 7, Exe: unregistered}, control.HeaderApplication, "im.example-1", Actor{subjectUID, 7, "app:unnamed", false}},
 	} {
 		b := &backend{}
 		ask(b, c.peer, with(req("POST", "/v1/consents/device/service/request", ""), c.header, c.val))

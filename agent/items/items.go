@@ -1,0 +1,341 @@
+// Package items keeps the latest state of what applications submitted (a profile, posts, bank cards, settings), so that the
+// person sees it, corrects it and deletes it item by item, for as long as the policy's retention on the device says.
+//
+// Each consent has one file, replaced atomically at every change and sealed under a key derived from the consent's data
+// key: it dies with the key. What is in it went through package minimise, so it holds nothing that the policy
+// does not declare. Reading JSON from applications is here too (Decode): strict, bounded, and without a value in any error.
+//
+// The package sends nothing, and asks nobody for consent but the Permit it is given, under the lock that Erase takes.
+//
+// BUG: someone who can write to the state folder can put back an older file of a consent that is still in force.
+package items
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/fxamacker/cbor/v2"
+
+	"github.com/scruple-agent/scruple/agent/durable"
+	"github.com/scruple-agent/scruple/agent/keyring"
+	"github.com/scruple-agent/scruple/uploader/wire"
+)
+
+var (
+	// ErrFull says that a consent holds as many items, or as many bytes, as one may.
+	ErrFull = errors.New("no room for another item")
+	// ErrDamaged says that a file cannot be read: damaged, or sealed with another key.
+	ErrDamaged = errors.New("items: damaged, or sealed with another key")
+	// ErrOther says that another application submitted the item.
+	ErrOther = errors.New("the item was submitted by another application")
+	// ErrConsent says that the report and the permit it came with rest on different consents.
+	ErrConsent = errors.New("the item was made under another consent")
+)
+
+// The bounds of one consent: a few years of posts, or as many pictures as a profile has.
+const (
+	MaxItems = 2048
+	MaxBytes = 8 << 20 // of the file
+)
+
+// FieldName is the field whose value names an item. A category without it has one item, Only.
+const FieldName = "item"
+
+// Only is the name of the one item of a category that does not declare FieldName.
+const Only = "-"
+
+// Item is the latest state of one item.
+type Item struct {
+	Name string `cbor:"1,keyasint"`
+	// Stored is when this state came, in unix seconds.
+	Stored int64 `cbor:"2,keyasint"`
+	// Client is the application that submitted it, "" for the person.
+	Client string `cbor:"3,keyasint"`
+	// Origin is the third party that it comes from, "" where it comes from the person or the device.
+	Origin string         `cbor:"4,keyasint"`
+	Fields map[string]any `cbor:"5,keyasint"`
+}
+
+// Store is safe for concurrent use.
+type Store struct {
+	dir string
+	key func(wire.UUID) ([]byte, error)
+	mu  sync.Mutex
+}
+
+// Open opens the store in dir and makes dir if needed. Files of consents without a data key are erased: their withdrawal had
+// been decided.
+func Open(dir string, ring *keyring.Ring) (*Store, error) {
+	s := &Store{dir: dir, key: ring.DataKey}
+	if err := durable.MkdirAll(dir); err != nil {
+		return nil, fmt.Errorf("open items: %w", err)
+	}
+	for _, id := range s.Consents() {
+		key, err := s.key(id)
+		clear(key)
+		if errors.Is(err, keyring.ErrNoKey) {
+			_ = s.Erase(id) // its owner repeats what failed
+		}
+	}
+	return s, nil
+}
+
+// Permit is what the store asks of a consent.Permit.
+type Permit interface {
+	Check() error
+	Consent() wire.UUID
+}
+
+// Put stores the state of an item; it replaces an earlier one that the same client submitted, and gives ErrOther
+// where another did. With person set it replaces any.
+func (s *Store) Put(p Permit, it Item, person bool) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := p.Check(); err != nil {
+		return fmt.Errorf("store item: %w", err)
+	}
+	list, err := s.load(p.Consent())
+	if err != nil {
+		return fmt.Errorf("store item: %w", err)
+	}
+	at := slices.IndexFunc(list, func(old Item) bool { return old.Name == it.Name })
+	switch {
+	case at < 0 && len(list) >= MaxItems:
+		return fmt.Errorf("store item: %w", ErrFull)
+	case at < 0:
+		list = append(list, it)
+	case list[at].Client != it.Client && !person:
+		return fmt.Errorf("store item: %w", ErrOther)
+	default:
+		if person { // it stays the application's to see and to delete
+			it.Client = list[at].Client
+		}
+		list[at] = it
+	}
+	if err := s.save(p.Consent(), list); err != nil {
+		return fmt.Errorf("store item: %w", err)
+	}
+	return nil
+}
+
+// Owner returns who submitted an item; ok is false where there is none of that name.
+func (s *Store) Owner(consent wire.UUID, name string) (client string, ok bool, err error) {
+	list, err := s.List(consent)
+	for _, it := range list {
+		if it.Name == name {
+			return it.Client, true, nil
+		}
+	}
+	return "", false, err
+}
+
+// Remove deletes one item. ok is false where there is none of that name, which is no error.
+func (s *Store) Remove(consent wire.UUID, name string) (ok bool, err error) {
+	n, err := s.removeIf(consent, func(it Item) bool { return it.Name == name })
+	if err != nil {
+		return false, fmt.Errorf("delete item: %w", err)
+	}
+	return n > 0, nil
+}
+
+// Expire deletes what was stored before a time and returns how many items that were.
+func (s *Store) Expire(consent wire.UUID, before time.Time) (int, error) {
+	n, err := s.removeIf(consent, func(it Item) bool { return it.Stored < before.Unix() })
+	if err != nil {
+		return 0, fmt.Errorf("expire items: %w", err)
+	}
+	return n, nil
+}
+
+func (s *Store) removeIf(consent wire.UUID, gone func(Item) bool) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list, err := s.load(consent)
+	if err != nil {
+		return 0, err
+	}
+	rest := slices.DeleteFunc(slices.Clone(list), gone)
+	n := len(list) - len(rest)
+	switch {
+	case n == 0:
+		return 0, nil
+	case len(rest) == 0:
+		return n, durable.Remove(s.path(consent))
+	}
+	return n, s.save(consent, rest)
+}
+
+// List returns the items of a consent in the order in which they first came.
+func (s *Store) List(consent wire.UUID) ([]Item, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list, err := s.load(consent)
+	if err != nil {
+		return nil, fmt.Errorf("list items: %w", err)
+	}
+	return list, nil
+}
+
+// Erase removes everything of a consent. It is idempotent and needs no key and no free space.
+func (s *Store) Erase(consent wire.UUID) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	err := errors.Join(durable.Remove(s.path(consent)), durable.Remove(s.path(consent)+".tmp"))
+	if err != nil {
+		return fmt.Errorf("erase items of consent %s: %w", consent, err)
+	}
+	return nil
+}
+
+// Consents returns the consents that have a file.
+func (s *Store) Consents() (list []wire.UUID) {
+	entries, _ := os.ReadDir(s.dir) // a folder that cannot be read has none that can be erased
+	for _, e := range entries {
+		name := strings.TrimSuffix(strings.TrimSuffix(e.Name(), ".tmp"), suffix)
+		if id, err := wire.ParseUUID(name); err == nil && !slices.Contains(list, id) {
+			list = append(list, id)
+		}
+	}
+	return list
+}
+
+const (
+	suffix = ".items"
+	magic  = "scruple-items/1\n"
+)
+
+func (s *Store) path(consent wire.UUID) string { return filepath.Join(s.dir, consent.String()+suffix) }
+
+func (s *Store) sealer(consent wire.UUID) (cipher.AEAD, error) {
+	dataKey, err := s.key(consent)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(dataKey)
+	key, err := hkdf.Key(sha256.New, dataKey, nil, "scruple/items/1", 32)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(key)
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, err
+	}
+	return cipher.NewGCMWithRandomNonce(block)
+}
+
+// load reads a consent's file; none is no item.
+func (s *Store) load(consent wire.UUID) ([]Item, error) {
+	aead, err := s.sealer(consent)
+	if err != nil {
+		return nil, err
+	}
+	info, err := os.Stat(s.path(consent))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > MaxBytes {
+		return nil, ErrDamaged
+	}
+	b, err := os.ReadFile(s.path(consent))
+	if err != nil {
+		return nil, err
+	}
+	sealed, ok := strings.CutPrefix(string(b), magic)
+	if !ok {
+		return nil, ErrDamaged
+	}
+	plain, err := aead.Open(nil, nil, []byte(sealed), append([]byte(magic), consent[:]...))
+	if err != nil {
+		return nil, ErrDamaged
+	}
+	return decodeFile(plain)
+}
+
+func (s *Store) save(consent wire.UUID, list []Item) error {
+	aead, err := s.sealer(consent)
+	if err != nil {
+		return err
+	}
+	plain, err := encMode.Marshal(list)
+	if err != nil {
+		return err
+	}
+	if len(plain)+len(magic)+64 > MaxBytes {
+		return ErrFull
+	}
+	sealed := aead.Seal([]byte(magic), nil, plain, append([]byte(magic), consent[:]...))
+	return durable.WriteFile(s.path(consent), sealed, 0o600)
+}
+
+var (
+	encMode = must(cbor.CoreDetEncOptions().EncMode())
+	decMode = must(cbor.DecOptions{
+		DupMapKey: cbor.DupMapKeyEnforcedAPF, IndefLength: cbor.IndefLengthForbidden, TagsMd: cbor.TagsForbidden,
+		ExtraReturnErrors: cbor.ExtraDecErrorUnknownField, UTF8: cbor.UTF8RejectInvalid, IntDec: cbor.IntDecConvertSigned,
+		MaxArrayElements: MaxItems, MaxMapPairs: 64, MaxNestedLevels: 5,
+	}.DecMode())
+)
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+// decodeFile reads what save wrote.
+func decodeFile(plain []byte) ([]Item, error) {
+	var list []Item
+	if err := decMode.Unmarshal(plain, &list); err != nil {
+		return nil, ErrDamaged
+	}
+	seen := map[string]bool{}
+	for _, it := range list {
+		if it.Name == "" || seen[it.Name] {
+			return nil, ErrDamaged
+		}
+		seen[it.Name] = true
+		for name, value := range it.Fields {
+			v, ok := typed(value)
+			if !ok {
+				return nil, ErrDamaged
+			}
+			it.Fields[name] = v
+		}
+	}
+	return list, nil
+}
+
+// typed gives a decoded value the type that the schema has for it.
+func typed(value any) (any, bool) {
+	switch v := value.(type) {
+	case string, int64, bool, []byte:
+		return v, true
+	case []any:
+		list := make([]string, len(v))
+		for i := range v {
+			s, ok := v[i].(string)
+			if !ok {
+				return nil, false
+			}
+			list[i] = s
+		}
+		return list, true
+	}
+	return nil, false
+}
