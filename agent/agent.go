@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -54,7 +55,8 @@ type Agent struct {
 	uses     *clients.Log
 	settling sync.Mutex // one change of the privacy settings at a time
 
-	sources *sources
+	sources  *sources
+	memories *memories // of the address book
 
 	mu         sync.Mutex
 	unfinished map[unfinishedKey]control.Step
@@ -129,6 +131,7 @@ func (a *Agent) openStores() (err error) {
 		return err
 	}
 	a.uses = clients.NewLog(filepath.Join(a.settings.StateDir, "uses"), a.ring)
+	a.memories = &memories{dir: filepath.Join(a.settings.StateDir, "contacts")}
 	a.uploader = uploader.New(uploader.Options{
 		Register: a.register, Spool: a.spool, Ring: a.ring, Journal: a.journal,
 		Policy: a.document,
@@ -245,7 +248,10 @@ func (a *Agent) finish(id wire.UUID, t policy.Tuple) {
 	for _, step := range []struct {
 		name string
 		do   func(wire.UUID) error
-	}{{"erase the spool", a.spool.Erase}, {"erase the items", a.items.Erase}, {"forget the sent bodies", a.journal.Forget}} {
+	}{
+		{"erase the spool", a.spool.Erase}, {"erase the items", a.items.Erase}, {"forget the sent bodies", a.journal.Forget},
+		{"forget the address book", a.memories.erase},
+	} {
 		key := unfinishedKey{id, step.name}
 		err := step.do(id)
 		a.mu.Lock()
@@ -271,7 +277,7 @@ const retryUnfinished = time.Minute
 // finishWithdrawals repeats the steps for everything on disk whose key is gone. Opening the spool and the journal has
 // removed what it could; what is left is what could not be removed.
 func (a *Agent) finishWithdrawals() {
-	for _, id := range append(a.spool.Consents(), a.items.Consents()...) {
+	for _, id := range slices.Concat(a.spool.Consents(), a.items.Consents(), a.memories.consents()) {
 		if _, err := a.ring.DataKey(id); errors.Is(err, keyring.ErrNoKey) {
 			t, _ := a.tupleOf(id)
 			a.finish(id, t)

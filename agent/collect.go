@@ -2,11 +2,7 @@ package agent
 
 import (
 	"context"
-	"crypto/hkdf"
-	"crypto/sha256"
 	"errors"
-	"fmt"
-	"io"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,7 +13,6 @@ import (
 	"github.com/scruple-agent/scruple/agent/minimise"
 	"github.com/scruple-agent/scruple/agent/policy"
 	"github.com/scruple-agent/scruple/sensors/accel"
-	"github.com/scruple-agent/scruple/sensors/contacts"
 	"github.com/scruple-agent/scruple/sensors/device"
 	"github.com/scruple-agent/scruple/sensors/location"
 	"github.com/scruple-agent/scruple/sensors/steps"
@@ -52,9 +47,6 @@ func (c *collection) rules() policy.Effective { return *c.terms.Load() }
 
 // errNoReader says that nothing is read for a purpose: the application submits, or its lane is not served.
 var errNoReader = errors.New("nothing is read for this purpose on the device")
-
-// errEpoch says that the controller's epoch key did not arrive.
-var errEpoch = errors.New("the controller's contacts key is not here")
 
 // scheduled reports whether the wheel reads for this tuple.
 func (c *collection) scheduled() bool {
@@ -258,61 +250,6 @@ func (c *collection) closeCounter() {
 		c.agent.log.Warn("the step counter could not be switched off again", zap.Error(err))
 	}
 	c.counter = nil
-}
-
-func (c *collection) readContacts(ctx context.Context, p consent.Permit) ([]minimise.Report, error) {
-	source, err := contacts.Open(p, c.agent.sources.contacts...)
-	if err != nil {
-		return nil, err
-	}
-	defer source.Close()
-	epoch, err := c.agent.uploader.Epoch(ctx, p.Consent())
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errEpoch, err)
-	}
-	pass, err := minimise.NewContacts(p, c.agent.sources.region, epoch, time.Now())
-	if err != nil {
-		return nil, err
-	}
-	defer pass.Close()
-	for {
-		entry, err := source.Next(ctx)
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return nil, err
-		}
-		if err := pass.Add(entry.Kind, entry.Raw()); err != nil {
-			return nil, err
-		}
-	}
-	dataKey, err := c.agent.ring.DataKey(p.Consent())
-	if err != nil {
-		return nil, err
-	}
-	padKey, err := hkdf.Key(sha256.New, dataKey, nil, "scruple/contacts/pad/1", 32)
-	if err != nil {
-		return nil, err
-	}
-	c.note(source, pass)
-	return one(pass.Report(padKey, time.Now()))
-}
-
-// note keeps the counts of the last pass for the person: numbers only.
-func (c *collection) note(source *contacts.Source, pass *minimise.Contacts) {
-	counts := map[string]int{"values": pass.Values()}
-	for word, n := range pass.Skipped() {
-		counts["skipped-"+word] += n
-	}
-	stats := source.Stats()
-	counts["files"], counts["cards"] = stats.Files, stats.Cards
-	for word, n := range stats.Skipped {
-		counts["skipped-"+word] += n
-	}
-	c.mu.Lock()
-	c.counts = counts
-	c.mu.Unlock()
 }
 
 // follow reads the location for as long as the session lasts.

@@ -48,12 +48,14 @@ type Contacts struct {
 	sorted  int // digests up to here are sorted and distinct
 	skipped map[string]int
 	values  int
+	memory  *ContactsMemory // nil for none
 }
 
 // lane is the arena and the key of one kind of identifier.
 type lane struct {
-	key   *hasher.Key
-	batch hasher.Batch
+	key    *hasher.Key
+	batch  hasher.Batch
+	owners []uint32 // of each entry of the batch, with a memory
 }
 
 const (
@@ -110,11 +112,18 @@ func (c *Contacts) Add(kind vcard.Kind, value []byte) error {
 
 func (c *Contacts) commit(l *lane, out []byte, err error) error {
 	if err != nil {
-		c.skipped[canonical.Word(err)]++
+		word := canonical.Word(err)
+		c.skipped[word]++
+		if c.memory != nil {
+			c.memory.miss(word)
+		}
 		return nil
 	}
 	if err := l.batch.Commit(out); err != nil {
 		return fmt.Errorf("minimise %s: %w", c.permit.Tuple(), err)
+	}
+	if c.memory != nil {
+		l.owners = append(l.owners, c.memory.current)
 	}
 	if l.batch.Len() < chunk {
 		return nil
@@ -127,8 +136,18 @@ func (c *Contacts) flush(l *lane) error {
 	if need := l.batch.Len() * hasher.DigestSize; need > cap(c.digests)-len(c.digests) {
 		c.digests = slices.Grow(c.digests, max(need, len(c.digests)))
 	}
+	from := len(c.digests)
 	c.digests = l.key.AppendDigests(c.digests, &l.batch)
 	l.batch.Reset()
+	if c.memory != nil {
+		c.memory.learn(l.owners, c.digests[from:])
+		l.owners = l.owners[:0]
+	}
+	return c.tidy()
+}
+
+// tidy sorts what has come when it is much, and tells when it is too much.
+func (c *Contacts) tidy() error {
 	if n := len(c.digests) / hasher.DigestSize; n >= 2*c.sorted+slack {
 		c.digests = hasher.SortDedupe(c.digests)
 		c.sorted = len(c.digests) / hasher.DigestSize
@@ -152,6 +171,11 @@ func (c *Contacts) Report(padKey []byte, now time.Time) (Report, error) {
 	defer c.Close()
 	for i := range c.lanes {
 		if err := c.flush(&c.lanes[i]); err != nil {
+			return Report{}, err
+		}
+	}
+	if c.memory != nil {
+		if err := c.memory.take(c); err != nil {
 			return Report{}, err
 		}
 	}

@@ -68,37 +68,56 @@ func (d *desk) close() {
 	d.ring.Close()
 }
 
-// ours is what the agent does every week, from the path of the book to the encoded Report.
+// ours is what the agent does, from the path of the book to the encoded Report, when it remembers nothing.
 func (d *desk) ours(path string) (encoded []byte, err error) {
+	encoded, _, err = d.pass(path, nil, false)
+	return encoded, err
+}
+
+// pass is what the agent does every week, with what it remembers of the book: the sealed text of the last pass.
+func (d *desk) pass(path string, sealed []byte, remember bool) (encoded, next []byte, err error) {
 	ctx := context.Background()
 	source, err := contacts.Open(d.permit, path)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer source.Close()
 	now := time.Now()
 	pass, err := minimise.NewContacts(d.permit, booktest.DefaultRegion, d.epoch, now)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer pass.Close()
+	var memory *minimise.ContactsMemory
+	if remember {
+		if memory, err = pass.Remember(d.pad, "bench", sealed); err != nil {
+			return nil, nil, err
+		}
+		source.Remember(memory, now)
+	}
 	for {
 		e, err := source.Next(ctx)
 		if err == io.EOF {
 			break
 		}
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if err := pass.Add(e.Kind, e.Raw()); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	report, err := pass.Report(d.pad, now)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return report.Encode(), nil
+	if remember {
+		next = sealed
+		if s, changed := memory.Seal(); changed {
+			next = s
+		}
+	}
+	return report.Encode(), next, nil
 }
 
 // digestsOf returns the set in an encoded Report.

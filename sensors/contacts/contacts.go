@@ -14,6 +14,7 @@ package contacts
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"go.uber.org/zap/zapcore"
 
@@ -81,6 +82,15 @@ func address(b []byte) []byte {
 }
 
 // Source reads an address book while its permit holds.
+//
+// Withdrawal closes it at once: Next looks at the permit's Done before every
+// entry, also before one that was read already, and Done is closed before the
+// withdrawal is answered. The full question, which also sees a consent that runs
+// out by the clock and would be a tenth of the pass if asked for each entry, is
+// asked before every file is opened and before every read from one. A read
+// brings at most 128 KiB, which are parsed in less than a millisecond, so what
+// was read before the clock struck is the most that is still handed out; the
+// report of it is refused (minimise asks again, and so does the spool).
 type Source struct {
 	permit consent.Permit
 	scan   *Scanner
@@ -98,15 +108,32 @@ func Open(p consent.Permit, paths ...string) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	scan.gate.check = p.Check
-	return &Source{permit: p, scan: scan}, nil
+	return newSource(p, scan), nil
 }
 
-// Next returns the next entry, and io.EOF at the end. It asks the permit at
-// every call and before every read from a file; once that has ended, or ctx, it
-// returns why, and nothing more is read.
+// OpenShelf returns what stands on a Shelf. It fails when the permit does not hold.
+func OpenShelf(p consent.Permit, shelf Shelf) (*Source, error) {
+	if err := p.Check(); err != nil {
+		return nil, fmt.Errorf("open contacts: %w", err)
+	}
+	return newSource(p, newScanner(shelf)), nil
+}
+
+func newSource(p consent.Permit, scan *Scanner) *Source {
+	scan.r.gate.check, scan.r.gate.done = p.Check, p.Done()
+	return &Source{permit: p, scan: scan}
+}
+
+// Remember lets m remember what is read, and answer for what has not changed. It
+// must be called before the first Next. now is the time: what was changed just
+// before is not remembered.
+func (s *Source) Remember(m Memory, now time.Time) { s.scan.r.mem, s.scan.r.began = m, now }
+
+// Next returns the next entry, and io.EOF at the end. Once the permit has ended,
+// or ctx, it returns why, and nothing more is read.
 func (s *Source) Next(ctx context.Context) (Entry, error) {
-	if err := s.permit.Check(); err != nil {
+	s.scan.r.gate.ctx = ctx
+	if err := s.scan.r.Ended(); err != nil {
 		return Entry{}, s.scan.end(err)
 	}
 	return s.scan.Next(ctx)

@@ -2,37 +2,19 @@ package contacts
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
-	"strings"
-	"syscall"
 
-	"github.com/scruple-agent/scruple/sensors"
 	"github.com/scruple-agent/scruple/sensors/contacts/vcard"
 )
 
-// Why a file or folder was passed over, beside the reasons of package vcard.
-const (
-	skipAbsent     = "absent-path"     // one of several paths does not exist
-	skipUnreadable = "unreadable-file" // a file that cannot be opened, or read to its end
-	skipFolder     = "unreadable-folder"
-	skipLink       = "link-outside" // a symbolic link that leaves the folder, or leads to a folder
-	skipSpecial    = "special-file" // a pipe, socket or device named like a card
-	skipDeep       = "too-deep"     // a folder more than maxDepth below the one given
-)
+// maxPlaces is how many places Stats keeps.
+const maxPlaces = 8
 
-const (
-	// maxDepth bounds the open folders; address books are at most a few levels deep.
-	maxDepth = 32
-	// maxPlaces is how many places Stats keeps.
-	maxPlaces = 8
-)
+// skipUnreadable counts a file that cannot be opened, or read to its end.
+const skipUnreadable = "unreadable-file"
 
 // Place is where something was passed over.
 type Place struct {
@@ -49,121 +31,117 @@ func (p Place) String() string {
 
 // Stats counts what was read. It names no path and holds no value.
 type Stats struct {
-	Files   int            // files opened
-	Cards   int            // cards begun
-	Tels    int            // telephone numbers handed out
-	Emails  int            // e-mail addresses handed out
-	Skipped map[string]int // what was passed over, by a word that says why
-	First   []Place        // where the first few of these are
+	Files     int            // files opened, and those known unchanged
+	Unchanged int            // of these, known unchanged and not opened
+	Cards     int            // cards begun
+	Tels      int            // telephone numbers handed out, or known
+	Emails    int            // e-mail addresses handed out, or known
+	Skipped   map[string]int // what was passed over, by a word that says why
+	First     []Place        // where the first few of these are
 }
 
 // Scanner reads vCard files and folders of them without a permit: for a person
 // who looks at their own files, never for collecting. It is not safe for use by
 // several goroutines.
 type Scanner struct {
-	todo   []string // paths not yet looked at
-	dirs   []folder // open folders, the innermost last
-	file   *os.File
-	name   string // of the open file
+	shelf  Shelf
 	reader *vcard.Reader
-	gate   gate
-	stats  Stats
+	r      Reading
+	begun  bool  // a text is being read
 	ended  error // why reading stopped before the end
-}
-
-type folder struct {
-	root *os.Root
-	path string
-	todo []node
-}
-
-type node struct {
-	name string
-	dir  bool
+	closed bool
 }
 
 // Scan returns a Scanner over paths: each a vCard file or a folder, which is
-// read with all folders below it in the order of their names. In folders only
+// read with all folders below it in the order of their names (a folder of more
+// than batch files is read so in parts). In folders only
 // files named .vcf or .vcard are read, and nothing whose name begins with a dot.
 //
 // It fails with sensors.ErrAbsent when nothing is at any of the paths or none is
 // given, and when what is there is neither a regular file nor a folder.
 func Scan(paths ...string) (*Scanner, error) {
-	s := &Scanner{reader: new(vcard.Reader), stats: Stats{Skipped: map[string]int{}}}
-	for i, path := range paths {
-		info, err := os.Stat(path)
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			s.skip(skipAbsent)
-			continue
-		case err != nil:
-			return nil, fmt.Errorf("open address book %d: %w", i+1, bare(err))
-		case !info.IsDir() && !info.Mode().IsRegular():
-			return nil, fmt.Errorf("open address book %d: neither a regular file nor a folder", i+1)
-		}
-		s.todo = append(s.todo, path)
+	s := newScanner(nil)
+	shelf, err := openFolders(&s.r, paths)
+	if err != nil {
+		return nil, err
 	}
-	if len(s.todo) == 0 {
-		return nil, fmt.Errorf("open contacts: %w", sensors.Absent("the address book"))
-	}
+	s.shelf = shelf
 	return s, nil
 }
 
-// bare is err without the path that it names.
-func bare(err error) error {
-	var pathErr *fs.PathError
-	if errors.As(err, &pathErr) {
-		return pathErr.Err
-	}
-	var linkErr *os.LinkError
-	if errors.As(err, &linkErr) {
-		return linkErr.Err
-	}
-	return err
+func newScanner(shelf Shelf) *Scanner {
+	return &Scanner{shelf: shelf, reader: new(vcard.Reader), r: Reading{stats: Stats{Skipped: map[string]int{}}}}
 }
 
 // Next returns the next entry, and io.EOF at the end. Files and lines that
-// cannot be read are counted and passed over; an error is ctx's or the permit's.
+// cannot be read are counted and passed over; an error is ctx's, the permit's, or
+// the shelf's.
 func (s *Scanner) Next(ctx context.Context) (Entry, error) {
 	if s.ended != nil {
 		return Entry{}, s.ended
 	}
-	s.gate.ctx = ctx
+	s.r.gate.ctx = ctx
 	for {
-		if s.file == nil {
-			if err := s.gate.ask(); err != nil {
-				return Entry{}, s.end(err)
+		if !s.begun {
+			if err := s.begin(ctx); err != nil {
+				return Entry{}, err
 			}
-			if !s.open() {
-				return Entry{}, io.EOF
-			}
-			s.gate.src, s.gate.stopped = s.file, nil
-			s.reader.Reset(&s.gate)
 		}
 		v, err := s.reader.Next()
 		if err == nil {
-			return Entry{File: s.stats.Files, Card: v.Card, Line: v.Line, Kind: v.Kind, Agent: v.Agent, value: v}, nil
+			return Entry{File: s.r.stats.Files, Card: v.Card, Line: v.Line, Kind: v.Kind, Agent: v.Agent, value: v}, nil
 		}
-		s.leave()
-		if s.gate.stopped != nil {
-			return Entry{}, s.end(s.gate.stopped)
+		s.leave(err == io.EOF && s.r.gate.stopped == nil)
+		if s.r.gate.stopped != nil {
+			return Entry{}, s.end(s.r.gate.stopped)
 		}
 		if err != io.EOF {
-			s.skip(skipUnreadable)
+			s.r.Skip(skipUnreadable)
 		}
 	}
 }
 
+// begin goes on to the next text.
+func (s *Scanner) begin(ctx context.Context) error {
+	if s.closed {
+		return io.EOF
+	}
+	if err := s.r.Check(); err != nil {
+		return s.end(err)
+	}
+	src, err := s.shelf.Next(ctx, &s.r)
+	switch {
+	case err == io.EOF:
+		return io.EOF
+	case err != nil:
+		return s.end(err)
+	}
+	if s.r.open && s.r.mem != nil {
+		s.r.mem.Begin(s.r.item)
+	}
+	s.r.stats.Files++
+	s.r.gate.src, s.r.gate.stopped = src, nil
+	s.reader.Reset(&s.r.gate)
+	s.begun = true
+	return nil
+}
+
 // File returns the path of the file that the last entry stands in. It is for
 // the person's own terminal, never for a log.
-func (s *Scanner) File() string { return s.name }
+func (s *Scanner) File() string {
+	if f, ok := s.shelf.(*folders); ok {
+		return f.name()
+	}
+	return ""
+}
 
-// gate stands before the file and asks before every read.
+// gate stands before the text and asks before every read.
 type gate struct {
 	src     io.Reader
 	ctx     context.Context
-	check   func() error // nil for none
-	stopped error        // what it refused a read with
+	check   func() error    // nil for none
+	done    <-chan struct{} // closed when check has something to say; nil for never
+	stopped error           // what it refused a read with
 }
 
 // ask tells why reading must end, if it must.
@@ -185,208 +163,53 @@ func (g *gate) Read(p []byte) (int, error) {
 	return g.src.Read(p)
 }
 
-// open opens the next file there is, and tells whether there is one.
-func (s *Scanner) open() bool {
-	for {
-		if n := len(s.dirs); n > 0 {
-			d := &s.dirs[n-1]
-			if len(d.todo) == 0 {
-				_ = d.root.Close()
-				s.dirs = s.dirs[:n-1]
-				continue
-			}
-			next := d.todo[0]
-			d.todo = d.todo[1:]
-			if next.dir {
-				s.enter(d.root.OpenRoot(next.name))
-				s.dirPath(filepath.Join(d.path, next.name), n)
-				continue
-			}
-			f, err := d.root.OpenFile(next.name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-			if s.take(f, err, filepath.Join(d.path, next.name)) {
-				return true
-			}
-			continue
-		}
-		if len(s.todo) == 0 {
-			return false
-		}
-		path := s.todo[0]
-		s.todo = s.todo[1:]
-		if info, err := os.Stat(path); err == nil && info.IsDir() {
-			s.enter(os.OpenRoot(path))
-			s.dirPath(path, 0)
-			continue
-		}
-		f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-		if s.take(f, err, path) {
-			return true
-		}
-	}
-}
-
-// dirPath notes the path of the folder that was entered, if it was, above n others.
-func (s *Scanner) dirPath(path string, n int) {
-	if len(s.dirs) > n {
-		s.dirs[n].path = path
-	}
-}
-
-// take begins with f if it is a regular file. It was opened without waiting, so
-// that a pipe put in a card's place stops nothing.
-func (s *Scanner) take(f *os.File, err error, name string) bool {
-	if err != nil {
-		s.skip(skipUnreadable)
-		return false
-	}
-	info, err := f.Stat()
-	if err != nil || !info.Mode().IsRegular() {
-		_ = f.Close()
-		s.skip(skipSpecial)
-		return false
-	}
-	s.file, s.name = f, name
-	s.stats.Files++
-	return true
-}
-
-// enter lists a folder.
-func (s *Scanner) enter(root *os.Root, err error) {
-	if err != nil {
-		s.skip(skipFolder)
+// leave ends the text being read and takes its counts in; whole is whether it was read to its end.
+func (s *Scanner) leave(whole bool) {
+	if !s.begun {
 		return
 	}
-	if len(s.dirs) == maxDepth {
-		_ = root.Close()
-		s.skip(skipDeep)
-		return
+	out := s.outcome()
+	s.r.add(out)
+	if s.r.mem != nil && s.r.open && whole {
+		s.r.mem.Done(out, s.r.keep)
 	}
-	list, err := s.list(root)
-	if err != nil {
-		s.skip(skipFolder)
-	}
-	s.dirs = append(s.dirs, folder{root: root, todo: list})
+	s.begun, s.r.open = false, false
 }
 
-// list returns what is to be read in a folder, sorted, and the error that ended the listing.
-func (s *Scanner) list(root *os.Root) ([]node, error) {
-	dir, err := root.Open(".")
-	if err != nil {
-		return nil, err
-	}
-	defer dir.Close()
-	var list []node
-	for {
-		entries, err := dir.ReadDir(512)
-		for _, e := range entries {
-			if n, ok := s.wanted(root, e); ok {
-				list = append(list, n)
-			}
-		}
-		if err != nil {
-			slices.SortFunc(list, func(a, b node) int { return strings.Compare(a.name, b.name) })
-			if err == io.EOF {
-				err = nil
-			}
-			return list, err
-		}
-	}
-}
-
-// wanted tells whether an entry of a folder is to be read.
-func (s *Scanner) wanted(root *os.Root, e fs.DirEntry) (node, bool) {
-	name := e.Name()
-	if strings.HasPrefix(name, ".") {
-		return node{}, false
-	}
-	if e.IsDir() {
-		return node{name, true}, true
-	}
-	switch strings.ToLower(filepath.Ext(name)) {
-	case ".vcf", ".vcard":
-	default:
-		return node{}, false
-	}
-	mode := e.Type()
-	if mode&fs.ModeSymlink != 0 {
-		info, err := root.Stat(name) // follows links inside the folder only
-		if err != nil || info.IsDir() {
-			s.skip(skipLink)
-			return node{}, false
-		}
-		mode = info.Mode()
-	}
-	if !mode.IsRegular() {
-		s.skip(skipSpecial)
-		return node{}, false
-	}
-	return node{name, false}, true
-}
-
-func (s *Scanner) skip(reason string) {
-	s.stats.Skipped[reason]++
-	if len(s.stats.First) < maxPlaces {
-		s.stats.First = append(s.stats.First, Place{File: s.stats.Files, Reason: reason})
-	}
-}
-
-// leave closes the open file and takes its counts in.
-func (s *Scanner) leave() {
-	if s.file == nil {
-		return
-	}
-	s.sum(&s.stats)
-	_ = s.file.Close()
-	s.file = nil
-}
-
-// sum adds the counts of the open file to st.
-func (s *Scanner) sum(st *Stats) {
+// outcome is what the reader has counted in the text being read.
+func (s *Scanner) outcome() Outcome {
 	r := s.reader.Stats()
-	st.Cards += r.Cards
-	st.Tels += r.Tels
-	st.Emails += r.Emails
+	out := Outcome{Items: 1, Cards: r.Cards, Tels: r.Tels, Emails: r.Emails}
 	if r.Skips.Total() == 0 {
-		return
+		return out
 	}
-	for word, n := range r.Skips.Words() {
-		st.Skipped[word] += n
-	}
+	out.Skipped = r.Skips.Words()
 	for _, k := range r.First() {
-		if len(st.First) < maxPlaces {
-			st.First = append(st.First, Place{File: st.Files, Card: k.Card, Line: k.Line, Reason: k.Reason.String()})
-		}
+		out.First = append(out.First, Place{Card: k.Card, Line: k.Line, Reason: k.Reason.String()})
 	}
+	return out
 }
 
 // Stats returns the counts so far.
 func (s *Scanner) Stats() Stats {
-	st := s.stats
-	st.Skipped, st.First = maps.Clone(st.Skipped), slices.Clone(st.First)
-	if s.file != nil {
-		s.sum(&st)
+	r := Reading{stats: s.r.stats}
+	r.stats.Skipped, r.stats.First = maps.Clone(r.stats.Skipped), slices.Clone(r.stats.First)
+	if s.begun {
+		r.add(s.outcome())
 	}
-	return st
+	return r.stats
 }
 
-// drop lets go of everything open: nothing more is read.
-func (s *Scanner) drop() {
-	s.leave()
-	for _, d := range s.dirs {
-		_ = d.root.Close()
-	}
-	s.dirs, s.todo = nil, nil
-}
-
-// end is drop with the reason that every later call returns.
+// end is Close with the reason that every later call returns.
 func (s *Scanner) end(why error) error {
-	s.drop()
+	_ = s.Close()
 	s.ended = fmt.Errorf("read contacts: %w", why)
 	return s.ended
 }
 
 // Close ends reading. It may be called more than once.
 func (s *Scanner) Close() error {
-	s.drop()
-	return nil
+	s.leave(false)
+	s.closed = true
+	return s.shelf.Close()
 }
