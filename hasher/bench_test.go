@@ -103,3 +103,17 @@ func BenchmarkSortDedupe(b *testing.B) {
 		})
 	}
 }
+
+func BenchmarkPad(b *testing.B) {
+	const n = 200_000
+	r := rand.New(rand.NewPCG(1, 1))
+	set := make([]byte, n*DigestSize)
+	for i := range set {
+		set[i] = byte(r.Uint32())
+	}
+	set = SortDedupe(set)
+	for b.Loop() {
+		Pad(set, set[:32])
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/digest")
+}

@@ -50,7 +50,6 @@ func Pad(digests, prfKey []byte) []byte {
 	defer mac.Wipe()
 
 	out := make([]byte, want*DigestSize)
-	copy(out, digests[:n*DigestSize])
 	const step = 4096 // counters at a time
 	var counters []byte
 	var offs []uint32
@@ -65,7 +64,20 @@ func Pad(digests, prfKey []byte) []byte {
 		}
 		mac.Sum(out[(n+i)*DigestSize:], counters, offs)
 	}
-	sortDigests(out, 0)
+	sortDigests(out[n*DigestSize:], 0)
+
+	// What is read of the dummies is always ahead of what is written.
+	dummy, to := n*DigestSize, 0
+	for i := 0; i < n*DigestSize; to += DigestSize {
+		next := (*digest)(digests[i:])
+		if dummy < len(out) && less((*digest)(out[dummy:]), next) {
+			next = (*digest)(out[dummy:])
+			dummy += DigestSize
+		} else {
+			i += DigestSize
+		}
+		*(*digest)(out[to:]) = *next
+	}
 	return out
 }
 
