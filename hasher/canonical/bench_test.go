@@ -29,10 +29,11 @@ func BenchmarkAppendEmail(b *testing.B) {
 	for _, c := range []struct{ name, input string }{
 		{"short", "Jane.Doe@Example.com"},
 		{"long", "  jane.doe+newsletters@mail.department.example.org\r\n"},
+		{"longer", "jane.doe+everything-that-is-not-for-the-inbox-of-the-family@lists.students.department.example.org"},
 		{"idna", "info@b\u00fccher.example"},
 	} {
 		b.Run("input="+c.name, func(b *testing.B) {
-			in, dst := []byte(c.input), make([]byte, 0, 64)
+			in, dst := []byte(c.input), make([]byte, 0, 128)
 			b.ReportAllocs()
 			for b.Loop() {
 				dst, _ = AppendEmail(dst[:0], in)

@@ -26,6 +26,14 @@ const maxRawEmail = 4 * maxEmail
 // returned as it came; the error is ErrNotAnAddress, ErrBadDomain or ErrTooLong.
 func AppendEmail(dst, input []byte) ([]byte, error) {
 	in := trimInvisible(input)
+	if form, ok := appendPlainEmail(dst, in); ok {
+		return form, nil
+	}
+	return appendAnyEmail(dst, in)
+}
+
+// appendAnyEmail is AppendEmail byte by byte, for what is trimmed.
+func appendAnyEmail(dst, in []byte) ([]byte, error) {
 	if len(in) > maxRawEmail {
 		return dst, ErrTooLong
 	}

@@ -17,6 +17,10 @@ var emailForms = []struct {
 	{"\"a@b\"@example.com", "\"a@b\"@example.com", ""},
 	{"o'hara_=/?^`{|}~!#$%&*-x@example.com", "o'hara_=/?^`{|}~!#$%&*-x@example.com", ""},
 	{"jane@localhost", "jane@localhost", ""},
+	{"A@b", "a@b", ""},
+	{"JANE@EXAMPLE", "jane@example", ""},
+	{"A@LONGER-EXAMPLE.COM", "a@longer-example.com", ""},
+	{"a.Z[]{}@x0.9y", "a.z[]{}@x0.9y", ""},
 	{"jane@1.a-b.example", "jane@1.a-b.example", ""},
 
 	// gmail's rules, and only there.
@@ -55,6 +59,10 @@ var emailForms = []struct {
 	{"jane@-example.com", "bad-domain", ""},
 	{"jane@example-.com", "bad-domain", ""},
 	{"jane@ex_ample.com", "bad-domain", ""},
+	{"jane@example.-com", "bad-domain", ""},
+	{"jane@abcdefg..example", "bad-domain", ""},
+	{"jane@abcdefgh..example", "bad-domain", ""},
+	{"jane\x7fdoe@example.com", "not-an-address", ""},
 	{"jane@exam ple.com", "bad-domain", ""},
 	{"jane@[192.0.2.1]", "bad-domain", ""},
 	{"jane@xn--a.example", "bad-domain", ""},
@@ -93,6 +101,47 @@ func TestAppendEmailFolded(t *testing.T) {
 	}
 }
 
+// TestPlainEmail puts every byte at every place of addresses of several lengths: what
+// the quick way takes, it must take as the other does.
+func TestPlainEmail(t *testing.T) {
+	taken := 0
+	for _, address := range []string{
+		"j@ex.example", "jane@ex.co", "janedoes@x.example", "jane.doe@example.com", "jane.q.public@mail.example.com",
+		"jane@a-b-c.example.net", strings.Repeat("j", 64) + "@" + strings.Repeat("mail.", 9) + "example.com",
+	} {
+		in := []byte(address)
+		for i := range in {
+			old := in[i]
+			for c := range 256 {
+				in[i] = byte(c)
+				if comparePlain(t, in) {
+					taken++
+				}
+			}
+			in[i] = old
+		}
+	}
+	if taken == 0 {
+		t.Error("the quick way takes nothing")
+	}
+}
+
+// comparePlain tells whether the quick way takes in.
+func comparePlain(t *testing.T, in []byte) bool {
+	t.Helper()
+	got, ok := appendPlainEmail(append(make([]byte, 0, 512), '|'), in)
+	if !ok {
+		if string(got) != "|" {
+			t.Fatalf("%q: refused, but left %q", in, got)
+		}
+		return false
+	}
+	if want, err := appendAnyEmail([]byte("|"), in); err != nil || !bytes.Equal(got, want) {
+		t.Fatalf("%q: got %q, want %q, %v", in, got, want, err)
+	}
+	return true
+}
+
 func TestEmailAllocations(t *testing.T) {
 	dst, in := make([]byte, 0, 64), []byte(" Jane.Doe+News@GoogleMail.COM ")
 	if n := testing.AllocsPerRun(10, func() { dst, _ = AppendEmail(dst[:0], in) }); n != 0 {
@@ -110,6 +159,7 @@ func FuzzAppendEmail(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, in []byte) {
+		comparePlain(t, in)
 		got, err := AppendEmail(nil, in)
 		if err != nil {
 			if Word(err) == "" || len(got) != 0 {
