@@ -26,6 +26,7 @@ import (
 	"github.com/scruple-agent/scruple/agent/control/server"
 	"github.com/scruple-agent/scruple/agent/items"
 	"github.com/scruple-agent/scruple/agent/keyring"
+	"github.com/scruple-agent/scruple/agent/notices"
 	"github.com/scruple-agent/scruple/agent/policy"
 	"github.com/scruple-agent/scruple/agent/settings"
 	"github.com/scruple-agent/scruple/uploader"
@@ -54,6 +55,7 @@ type Agent struct {
 	items    *items.Store
 	uses     *clients.Log
 	settling sync.Mutex // one change of the privacy settings at a time
+	notices  *notices.Store
 
 	sources  *sources
 	memories *memories // of the address book
@@ -100,6 +102,7 @@ func (a *Agent) open() (err error) {
 	a.adopt(a.current.Load())
 	a.register.OnWithdrawn(a.withdrawn)
 	a.register.OnErased(a.finish)
+	a.followPolicy()
 	return nil
 }
 
@@ -132,7 +135,11 @@ func (a *Agent) openStores() (err error) {
 	}
 	a.uses = clients.NewLog(filepath.Join(a.settings.StateDir, "uses"), a.ring)
 	a.memories = &memories{dir: filepath.Join(a.settings.StateDir, "contacts")}
+	if a.notices, err = notices.Open(filepath.Join(a.settings.StateDir, "notices"), a.ring); err != nil {
+		return err
+	}
 	a.uploader = uploader.New(uploader.Options{
+		Notices:  board{a},
 		Register: a.register, Spool: a.spool, Ring: a.ring, Journal: a.journal,
 		Policy: a.document,
 		Log:    a.log, Slot: a.settings.Upload.Slot,

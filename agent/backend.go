@@ -13,6 +13,7 @@ import (
 	"github.com/scruple-agent/scruple/agent/control"
 	"github.com/scruple-agent/scruple/agent/control/server"
 	"github.com/scruple-agent/scruple/agent/keyring"
+	"github.com/scruple-agent/scruple/agent/notices"
 	"github.com/scruple-agent/scruple/agent/policy"
 	"github.com/scruple-agent/scruple/sensors"
 	"github.com/scruple-agent/scruple/uploader"
@@ -39,6 +40,7 @@ func problem(t policy.Tuple, err error) error {
 		{spool.ErrEmpty, control.KindNothing},
 		{errNoReader, control.KindPolicy},
 		{uploader.ErrAnalytics, control.KindPolicy},
+		{notices.ErrStopped, control.KindStopped},
 		{uploader.ErrUnreachable, control.KindReceiver},
 		{uploader.ErrTimeout, control.KindReceiver},
 		{uploader.ErrCut, control.KindReceiver},
@@ -83,6 +85,7 @@ func (a *Agent) Status(context.Context) (control.Status, error) {
 		},
 		Clock:      control.Clock{Now: now.UTC(), HighWater: time.Unix(highWater, 0).UTC()},
 		Unfinished: []control.Step{},
+		Notices:    a.announcementStatus(),
 	}
 	status.Clock.Trouble = now.Before(status.Clock.HighWater.Add(-consent.ClockTolerance))
 	spooled := map[wire.UUID]spool.Stat{}

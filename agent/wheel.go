@@ -48,6 +48,7 @@ func (a *Agent) turn(ctx context.Context, now time.Time) (next time.Time) {
 		}
 	}
 	a.register.Sweep(now)
+	sooner(a.endServices(now))
 	a.spool.Sweep()
 	a.journal.Sweep()
 	a.sweepItems(now)

@@ -88,6 +88,7 @@ func (u *Uploader) sendMessages(ctx context.Context, t *task) error {
 		u.o.Log.Info("the controller has confirmed", zap.String("kind", string(m.Kind)), zap.Stringer("tuple", t.tuple),
 			zap.String("controller", string(t.controller)))
 	}
+	u.rideNotices(ctx, c)
 	return nil
 }
 
@@ -202,7 +203,8 @@ func (u *Uploader) sendBatches(ctx context.Context, t *task) (Result, error) {
 	if err := u.compare(ctx, c, id); err != nil {
 		return result, err
 	}
-	again := false // the controller was told about the consent once more
+	u.rideNotices(ctx, c) // first: a breach stops what would follow
+	again := false        // the controller was told about the consent once more
 	for {
 		batch, err := u.o.Spool.Next(id)
 		if errors.Is(err, spool.ErrEmpty) {
@@ -250,6 +252,11 @@ func (u *Uploader) sendBatches(ctx context.Context, t *task) (Result, error) {
 func (u *Uploader) sendBatch(ctx context.Context, c *client, id wire.UUID, batch spool.Sending) (wire.Receipt, error) {
 	ctx, cancel := u.o.Register.Context(ctx, id)
 	defer cancel()
+	ctx, land := u.whileAllowed(ctx, c.controller.ID)
+	defer land()
+	if err := u.stopped(c.controller.ID); err != nil {
+		return wire.Receipt{}, err
+	}
 	if err := u.mayLeave(id, batch); err != nil {
 		return wire.Receipt{}, err
 	}

@@ -5,7 +5,8 @@
 // Every consent has connections of its own, with its own self-signed certificate and nothing else that would link
 // it to another. Lane A is never given up, whatever the answer; lane B retries, parks what the controller refuses
 // for good, and shows both. Only a receipt signed by the controller's key, for exactly the bytes that were sent, counts as
-// success. With nothing to send there is no timer and no connection.
+// success. With nothing to send, and no consent in force or controller that may still hold something, there is no
+// timer and no connection.
 //
 // For most uses call New, Run it once, and Kick after anything was stored or changed. Flush and Deliver do it now.
 //
@@ -53,6 +54,8 @@ type Options struct {
 	Journal  *journal.Journal
 	// Policy returns the document in force: endpoints, pins and controllers' keys. Nil means the register's.
 	Policy func() *policy.Document
+	// Notices keeps what controllers announce; nil asks for none.
+	Notices Notices
 	// Log gets one line per change of state, without values. Nil logs nothing.
 	Log *zap.Logger
 	// Slot is the longest random delay between a report and its sending. 0 sends at once, which tells the controller when
@@ -74,6 +77,10 @@ type Uploader struct {
 	mu       sync.Mutex
 	tasks    map[taskID]*task
 	compared map[wire.UUID]bool // consents whose latest message the controller has shown since the start
+
+	announced map[policy.ControllerID]*noticeState
+	asked     map[policy.ControllerID]time.Time                             // when a controller last answered about notices
+	flights   map[policy.ControllerID]map[*context.CancelCauseFunc]struct{} // of lane B, under way
 }
 
 // taskID names a queue: each consent has one on each lane.
@@ -135,7 +142,9 @@ func New(o Options) *Uploader {
 	}
 	u := &Uploader{
 		o: o, kick: make(chan struct{}, 1), tasks: map[taskID]*task{}, compared: map[wire.UUID]bool{},
-		lanes: map[Lane]chan struct{}{LaneA: make(chan struct{}, concurrentA), LaneB: make(chan struct{}, concurrentB)},
+		announced: map[policy.ControllerID]*noticeState{}, asked: map[policy.ControllerID]time.Time{},
+		flights: map[policy.ControllerID]map[*context.CancelCauseFunc]struct{}{},
+		lanes:   map[Lane]chan struct{}{LaneA: make(chan struct{}, concurrentA), LaneB: make(chan struct{}, concurrentB)},
 	}
 	rand.Read(u.secret[:])
 	return u
@@ -157,6 +166,10 @@ func (u *Uploader) Run(ctx context.Context) error {
 		due, next := u.plan(time.Now())
 		for _, t := range due {
 			senders.Go(func() { u.run(ctx, t) })
+		}
+		slot := u.planNotices(time.Now(), func(ask func(context.Context)) { senders.Go(func() { ask(ctx) }) })
+		if next.IsZero() || !slot.IsZero() && slot.Before(next) {
+			next = slot
 		}
 		var (
 			alarm <-chan time.Time
@@ -201,7 +214,7 @@ func (u *Uploader) plan(now time.Time) (due []*task, next time.Time) {
 	defer u.mu.Unlock()
 	for _, t := range u.tasks {
 		switch {
-		case t.running || t.waiting == 0 || t.blocked:
+		case t.running || t.waiting == 0 || t.blocked || t.id.lane != LaneA && u.stopped(t.controller) != nil:
 		case !t.next.After(now):
 			t.running = true
 			due = append(due, t)
@@ -349,6 +362,9 @@ func (u *Uploader) State() []LaneState {
 		}
 		if s.Err == nil && t.blocked {
 			s.Err = ErrNotIntroduced
+		}
+		if why := u.stopped(t.controller); why != nil && t.id.lane != LaneA {
+			s.Err, s.NextTry = why, time.Time{}
 		}
 		if s.Err != nil {
 			s.LastError, s.Parked = s.Err.Error(), parkedBy(t.id.lane, s.Err)

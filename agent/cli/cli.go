@@ -51,6 +51,7 @@ type app struct {
 var commands = []func(*app) *cobra.Command{
 	runCommand, statusCommand, consentCommand, dataCommand, egressCommand, receiptCommand, ledgerCommand, sessionCommand, policyCommand,
 	settingsCommand, clientsCommand,
+	noticesCommand,
 	contactsCommand, sensorsCommand, hasherCommand,
 	completionCommand, versionCommand,
 }

@@ -132,6 +132,17 @@ func (a *app) writeFeatures(w io.Writer, s control.Status) {
 }
 
 func (a *app) writeTroubles(w io.Writer, s control.Status) {
+	if len(s.Notices.Unread) > 0 {
+		fmt.Fprintf(w, "\n%s\n", fmt.Sprintf(a.t(T{
+			"Announcements that you have not read: %s (scruple notices show ID)", "您尚未阅读的公告：%s（scruple notices show 编号）",
+		}), strings.Join(s.Notices.Unread, ", ")))
+	}
+	if len(s.Notices.Stopped) > 0 {
+		fmt.Fprintf(w, "\n%s\n", fmt.Sprintf(a.t(T{
+			"Nothing but consent messages is sent, after a breach, until you decide: %s (scruple notices list)",
+			"发生数据泄露，在您作出决定之前除同意消息外不发送任何数据：%s（scruple notices list）",
+		}), strings.Join(s.Notices.Stopped, ", ")))
+	}
 	var rows [][]string
 	for _, l := range s.Lanes {
 		if l.Waiting > 0 || l.LastError != "" {

@@ -75,6 +75,14 @@ var kindWords = map[control.Kind]say{
 		T{"there is nothing there", "没有内容"},
 		T{"scruple data collect CATEGORY/PURPOSE reads the source now", "scruple data collect 类别/用途 可立即采集"},
 	},
+	control.KindNoAnnouncement: {
+		T{"there is no such announcement, or nothing to decide about it", "没有这则公告，或无需就其作出决定"},
+		T{"scruple notices list shows all of them", "scruple notices list 列出全部"},
+	},
+	control.KindStopped: {
+		T{"nothing is sent to this controller, which has announced a breach, until you decide", "该控制者已公告数据泄露，在您作出决定之前不向其发送任何数据"},
+		T{"read it with scruple notices show, then scruple notices decide ID --continue or --stop", "请用 scruple notices show 阅读，再用 scruple notices decide 编号 --continue 或 --stop 决定"},
+	},
 	control.KindReceiver: {
 		T{"the controller's receiver did not accept it or did not answer", "控制者的接收端未接受或没有回应"},
 		T{"nothing is lost: it is tried again by itself; scruple status shows when", "数据没有丢失，会自动重试；scruple status 显示下次时间"},

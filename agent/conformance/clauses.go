@@ -105,19 +105,18 @@ var clauses = []Clause{
 		ID:      "2.2",
 		Promise: Text{"data is kept no longer than the purpose needs", "信息的保存不超过用途所需的期限"},
 		Enforced: Text{
-			"the retention of the policy is enforced by the spool on the device and by the receiver's sweep (uploader/spool, uploader/receiver)",
-			"政策规定的保存期限由本机存储和接收端的清理执行（uploader/spool、uploader/receiver）",
+			"the retention of the policy is enforced by the spool on the device and by the receiver's sweep; at the end of a service that its controller has announced, everything is withdrawn with a signed erasure (uploader/spool, uploader/receiver, agent/notices)",
+			"政策规定的保存期限由本机存储和接收端的清理执行；控制者公告的停止服务之日，一切同意撤回并取得签名的删除确认（uploader/spool、uploader/receiver、agent/notices）",
 		},
-		Missing: Text{"retention that ends with an event (account closed, item deleted) and notices of the end of a service", "以事件（注销账号、删除条目）为期限的保存，以及停止运营通知"},
+		Missing: Text{"retention that ends with an event (account closed, item deleted)", "以事件（注销账号、删除条目）为期限的保存"},
 	},
 	{
 		ID:      "3",
 		Promise: Text{"TLS, anonymisation, restricted and audited access; in a breach the plan starts and the person is told", "传输加密、去标识化、限制并审计访问；发生泄露时启动预案并告知本人"},
 		Enforced: Text{
-			"TLS 1.3 with pinned keys, a pseudonym and a connection for each purpose; the device records everything that leaves, the receiver every access to what it holds (uploader, uploader/journal, uploader/receiver)",
-			"TLS 1.3 并固定公钥；每个用途使用各自的化名和连接；本机记录一切发出的内容，接收端记录每次访问（uploader、uploader/journal、uploader/receiver）",
+			"TLS 1.3 with pinned keys, a pseudonym and a connection for each purpose; the device records everything that leaves, the receiver every access to what it holds; a signed breach notice is shown and stops what goes to that controller until the person decides (uploader, uploader/journal, uploader/receiver, agent/notices)",
+			"TLS 1.3 并固定公钥；每个用途使用各自的化名和连接；本机记录一切发出的内容，接收端记录每次访问；经签名的泄露公告会展示给本人，并在其决定之前停止向该控制者发送（uploader、uploader/journal、uploader/receiver、agent/notices）",
 		},
-		Missing: Text{"breach notices", "泄露通知"},
 	},
 	{
 		ID:      "4",
@@ -170,8 +169,8 @@ var clauses = []Clause{
 		ID:      "7",
 		Promise: Text{"a changed guideline is shown, and applies only after “agree”", "指引变更会重新展示，经“同意”后才适用"},
 		Enforced: Text{
-			"a consent holds for what the policy said: what is not provably narrower stops until it is agreed to, at once in a running agent, and what was stored waits; what is unchanged or narrower goes on; policy diff shows the difference (agent/policy, agent/consent)",
-			"同意针对当时的政策内容：不能证明为更严格的变更立即停止，直至重新同意，已保存的数据不会发出；未变更或更严格的部分照常；policy diff 显示差异（agent/policy、agent/consent）",
+			"a consent holds for what the policy said: what is not provably narrower stops until it is agreed to, at once in a running agent, and what was stored waits; what is unchanged or narrower goes on; policy diff shows the difference; a signed notice brings the later policy (agent/policy, agent/consent, agent/notices)",
+			"同意针对当时的政策内容：不能证明为更严格的变更立即停止，直至重新同意，已保存的数据不会发出；未变更或更严格的部分照常；policy diff 显示差异；新政策随签名公告送达（agent/policy、agent/consent、agent/notices）",
 		},
 	},
 	{

@@ -30,6 +30,11 @@ func (r *Register) Withdraw(t policy.Tuple, erase bool, who Actor) error {
 	if err := who.person(); err != nil {
 		return fmt.Errorf("withdraw consent: %w", err)
 	}
+	return r.takeBack(t, erase, who)
+}
+
+// takeBack is Withdraw for whoever may.
+func (r *Register) takeBack(t policy.Tuple, erase bool, who Actor) error {
 	r.mu.Lock()
 	if p := r.tuples[t]; p != nil && p.status == Given {
 		if g := r.grants[p.consent]; g != nil && g.live {

@@ -64,6 +64,8 @@ type Status struct {
 	Lanes       []Lane      `json:"lanes"`    // lane A, one per controller
 	// Unfinished are the steps of withdrawals and erasures that have not succeeded yet and are repeated.
 	Unfinished []Step `json:"unfinished"`
+	// Notices says what of the controllers' announcements waits for the person.
+	Notices AnnouncementStatus `json:"notices"`
 }
 
 // PolicyInfo names the policy in force.

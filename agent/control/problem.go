@@ -43,6 +43,10 @@ const (
 	KindUnreadable Kind = "unreadable"
 	// KindNothing: there is nothing to show or send.
 	KindNothing Kind = "nothing"
+	// KindNoAnnouncement: the controllers have announced no such thing, or it asks for no decision.
+	KindNoAnnouncement Kind = "no-announcement"
+	// KindStopped: nothing is sent to the controller after a breach, until the person decides.
+	KindStopped Kind = "stopped"
 	// KindReceiver: the controller's receiver was not reached or did not accept.
 	KindReceiver Kind = "receiver"
 	// KindNotEnforced: the settings demand enforcement that this kernel does not give.
@@ -96,6 +100,8 @@ var kinds = []kindInfo{
 	{KindSourceAbsent, http.StatusConflict, ExitFailed, "this device does not have the source"},
 	{KindUnreadable, http.StatusGone, ExitFailed, "the key was destroyed at withdrawal"},
 	{KindNothing, http.StatusNotFound, ExitFailed, "nothing there"},
+	{KindNoAnnouncement, http.StatusNotFound, ExitFailed, "no such announcement"},
+	{KindStopped, http.StatusForbidden, ExitRefused, "stopped after a breach until the person decides"},
 	{KindReceiver, http.StatusBadGateway, ExitFailed, "the controller's receiver did not accept or answer"},
 	{KindNotEnforced, http.StatusForbidden, ExitNotEnforced, "the kernel does not enforce what the settings demand"},
 	{KindStopping, http.StatusServiceUnavailable, ExitNotReachable, "the daemon is stopping"},

@@ -55,6 +55,8 @@ type State struct {
 	Clients map[string]*Client `cbor:"16,keyasint,omitempty"`
 	// ClientKey seals the record of what applications were told.
 	ClientKey Secret `cbor:"17,keyasint,omitempty"`
+	// Notices has what was seen of every controller's notices.
+	Notices map[policy.ControllerID]*NoticeMark `cbor:"13,keyasint,omitempty"`
 }
 
 // LedgerState is what the ring knows of one ledger.
@@ -140,6 +142,7 @@ func (s *State) clone() *State {
 	c.clonePolicy(s)
 	c.clonePlaces(s)
 	c.cloneClients(s)
+	c.cloneNotices(s)
 	c.Ledgers = make(map[policy.ControllerID]*LedgerState, len(s.Ledgers))
 	for id, l := range s.Ledgers {
 		c.Ledgers[id] = l.clone()
@@ -214,6 +217,7 @@ func (s *State) wipe() {
 	}
 	s.wipePlaces()
 	clear(s.ClientKey)
+	s.wipeNotices()
 }
 
 var errState = errors.New("not a key ring")
@@ -258,7 +262,7 @@ func decodeState(plain []byte) (*State, error) {
 			return nil, errState
 		}
 	}
-	if !s.placesOK() || !s.clientsOK() || s.Ledgers == nil || s.Grants == nil || s.HighWater < 0 || s.PolicyVersion < 0 || !s.checkPolicy() {
+	if !s.noticesOK() || !s.placesOK() || !s.clientsOK() || s.Ledgers == nil || s.Grants == nil || s.HighWater < 0 || s.PolicyVersion < 0 || !s.checkPolicy() {
 		return nil, errState
 	}
 	return s, nil

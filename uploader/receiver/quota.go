@@ -25,7 +25,7 @@ type Rate struct {
 type Limits struct {
 	Batches  Rate // PUT /v1/batches
 	Epochs   Rate // GET /v1/contacts/epoch
-	Accesses Rate // GET /v1/data, GET /v1/controller
+	Accesses Rate // GET /v1/data, GET /v1/controller, GET /v1/notices
 }
 
 // DefaultLimits are far above what an honest agent asks for: it sends at most a few batches an hour (a person may flush

@@ -10,7 +10,7 @@
 // For most uses call New and serve what it returns with Serve; Dev makes everything a trial needs. Package receivertest
 // starts one inside a test.
 //
-// Left out: an account system, notices, the analytics lane, and a storage engine for a fleet.
+// Left out: an account system, the analytics lane, and a storage engine for a fleet.
 package receiver
 
 import (
@@ -118,6 +118,7 @@ func (rv *Receiver) routes() []route {
 		{"GET /v1/contacts/epoch", epochs, rv.getEpoch},
 		{"GET /v1/data", accesses, rv.getData},
 		{"GET /v1/controller", accesses, rv.getController},
+		{"GET /v1/notices", accesses, rv.getNotices},
 	}
 }
 

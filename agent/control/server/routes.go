@@ -70,6 +70,11 @@ var routes = []route{
 	{"GET", "/v1/data/{tuple}", owner, atReceive, getData},
 	{"POST", "/v1/data/{tuple}/collect", owner, atReceive, postCollect},
 
+	{"GET", "/v1/notices", owner, shortly, getAnnouncements},
+	{"POST", "/v1/notices/show", owner, shortly, postAnnouncementShow},
+	{"POST", "/v1/notices/pull", owner, atReceive, postAnnouncementsPull},
+	{"POST", "/v1/notices/decide", person, shortly, postAnnouncementDecide},
+
 	// Taking back needs no more than being the owner: it must never be hard.
 	{"POST", "/v1/consents/{tuple}/withdraw", owner, shortly, postWithdraw},
 
@@ -162,6 +167,7 @@ func getStatus(s *Server, ctx context.Context, _ *request) (any, error) {
 	status.Tuples = notNil(status.Tuples)
 	status.Lanes = notNil(status.Lanes)
 	status.Unfinished = notNil(status.Unfinished)
+	status.Notices.Unread, status.Notices.Stopped = notNil(status.Notices.Unread), notNil(status.Notices.Stopped)
 	return status, nil
 }
 

@@ -70,4 +70,5 @@ type Backend interface {
 	ReceiptBackend
 	LedgerBackend
 	ApplicationBackend
+	NoticeBackend
 }
