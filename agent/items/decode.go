@@ -9,6 +9,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/scruple-agent/scruple/agent/policy"
@@ -142,6 +143,8 @@ func Check(e policy.Effective, fields map[string]any) error {
 		switch name, _ := fields[FieldName].(string); {
 		case name == "":
 			return fmt.Errorf("%s: %w", FieldName, ErrMissing)
+		case strings.ContainsFunc(name, unicode.IsControl):
+			return fmt.Errorf("%s: has a control character: %w", FieldName, policy.ErrFieldValue)
 		case len(name) > MaxName:
 			return fmt.Errorf("%s: longer than %d bytes: %w", FieldName, MaxName, policy.ErrFieldValue)
 		}

@@ -183,6 +183,7 @@ func TestDecode(t *testing.T) {
 		{"profile/details", `{"records":[{"region":"` + strings.Repeat("x", MaxText+1) + `"}]}`, "region: is longer"},
 		{"posts/moments", `{"records":[{"kind":"post"}]}`, "item: required"},
 		{"posts/moments", `{"records":[{"item":"` + strings.Repeat("c", MaxName+1) + `"}]}`, "item: longer"},
+		{"posts/moments", `{"records":[{"item":"1\u0007"}]}`, "item: has a control"},
 		{"payment/pay", `{"records":[{"item":"1","amount":1.5}]}`, "amount: is no whole number"},
 		{"payment/pay", `{"records":[{"item":"1","amount":9223372036854775808}]}`, "amount: is no whole number"},
 		{"payment/pay", `{"records":[{"item":"1","amount":[[[[1]]]]}]}`, "amount: is declared as integer"},
