@@ -256,7 +256,9 @@ func (a *Agent) finish(id wire.UUID, t policy.Tuple) {
 		name string
 		do   func(wire.UUID) error
 	}{
-		{"erase the spool", a.spool.Erase}, {"erase the items", a.items.Erase}, {"forget the sent bodies", a.journal.Forget},
+		{"erase the spool", a.spool.Erase},
+		{"erase the items", a.items.Erase},
+		{"forget the sent bodies", a.journal.Forget},
 		{"forget the address book", a.memories.erase},
 	} {
 		key := unfinishedKey{id, step.name}

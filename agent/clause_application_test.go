@@ -451,8 +451,12 @@ func TestClause_6_7_SettingsReachTheController(t *testing.T) {
 	h.refused(control.ExitRefused, "no consent in force", "settings", "set", "found-by-phone", "true")
 	id := h.give(tuple)
 	for _, c := range [][]string{
-		{"set", "found-by-phone", "maybe"}, {"set", "posts-visible-to", "everybody"}, {"set", "no-such-setting", "true"},
-		{"set", "posts-hidden-from", "a"}, {"add", "found-by-phone", "a"}, {"get", "no-such-setting"},
+		{"set", "found-by-phone", "maybe"},
+		{"set", "posts-visible-to", "everybody"},
+		{"set", "no-such-setting", "true"},
+		{"set", "posts-hidden-from", "a"},
+		{"add", "found-by-phone", "a"},
+		{"get", "no-such-setting"},
 	} {
 		if out, code := h.command(append([]string{"settings"}, c...)...); code != control.ExitUsage {
 			t.Errorf("settings %v: exit code %d\n%s", c, code, out)

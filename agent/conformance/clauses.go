@@ -30,12 +30,18 @@ var clauses = []Clause{
 	{
 		ID:      "iv",
 		Promise: Text{"nothing is taken from third parties unless source, kind and scope are shown and consent given", "未展示来源、类型和范围并取得同意，不从第三方获取信息"},
-		Missing: Text{"such data cannot be submitted, though the policy has to name its origin and ask for it alone", "尚不能提交此类数据，尽管政策须指明其来源并单独征求同意"},
+		Enforced: Text{
+			"a category that comes from a third party names it in the policy, and so in the notice that is agreed to, alone; what is submitted has to say that very origin, which stays with it (agent/policy, agent)",
+			"来自第三方的类别须在政策中、并因此在单独征求同意的告知中指明该第三方；提交的内容须写明同一来源，并随数据保存（agent/policy、agent）",
+		},
 	},
 	{
 		ID:      "1.1",
 		Promise: Text{"registration: nickname, avatar and phone number; sex, region and voiceprint are optional", "注册：昵称、头像和手机号码；性别、地区和声纹为选填"},
-		Missing: Text{"submission by the application, which the policy declares", "政策已声明的应用提交功能"},
+		Enforced: Text{
+			"the application submits records of declared fields; a required one that is missing, an undeclared one and one of another type are refused by name; what is optional is another consent, and the voiceprint a third (agent/items, agent)",
+			"应用提交已声明字段的记录；缺少必填字段、未声明字段或类型不符均被拒绝并指明字段名；选填内容另行同意，声纹再另行同意（agent/items、agent）",
+		},
 	},
 	{
 		ID:      "1.2",
@@ -49,12 +55,19 @@ var clauses = []Clause{
 	{
 		ID:      "1.3",
 		Promise: Text{"posts, comments and likes are stored encrypted on the server and can be deleted at any time", "朋友圈内容、评论和点赞在服务器加密保存，可随时删除"},
-		Missing: Text{"submission by the application, which the policy declares", "政策已声明的应用提交功能"},
+		Enforced: Text{
+			"posts are sealed under a key of their consent on the device and at the receiver; one is deleted without the others, and what of it has not left never does (agent/items, uploader/spool, uploader/receiver)",
+			"内容在本机和接收端均以其同意对应的密钥加密；可单独删除一条，尚未发出的部分不会再发出（agent/items、uploader/spool、uploader/receiver）",
+		},
+		Missing: Text{"the erasure of one post at the receiver", "接收端对单条内容的删除"},
 	},
 	{
 		ID:      "1.4",
 		Promise: Text{"small third-party programs in the service learn nothing without permission", "未经许可，小程序等第三方不会获得任何信息"},
-		Missing: Text{"an identity and consents for each local program; today none learns more than its own requests", "每个本机程序的独立身份和同意；目前各程序只能看到自己的请求"},
+		Enforced: Text{
+			"a local program is known by its program or account as the kernel tells it, and has no access before the person registers it and lets it use one category for one purpose, until a day; it reaches nothing that another submitted (agent/clients, agent/control/server)",
+			"本机程序以内核所示的程序或账户识别；在本人登记并允许其在限期内为某一用途使用某一类别之前没有任何权限；无法触及其他程序提交的内容（agent/clients、agent/control/server）",
+		},
 	},
 	{
 		ID:      "1.5",
@@ -85,12 +98,18 @@ var clauses = []Clause{
 	{
 		ID:      "1.8",
 		Promise: Text{"payment data goes to a separate company", "支付信息由独立的公司处理"},
-		Missing: Text{"submission by the application, to the controller that the policy names for it", "应用向政策指明的独立控制者提交的功能"},
+		Enforced: Text{
+			"payment is a category with a controller of its own: another endpoint, key, pseudonym, queue and connection; nothing of one is in a batch of the other, and the full card number is dropped before it is stored (agent, agent/minimise, uploader)",
+			"支付类别有其独立的控制者：不同的接收端、密钥、化名、队列和连接；双方的数据互不出现在对方的批次中，完整卡号在保存之前即被丢弃（agent、agent/minimise、uploader）",
+		},
 	},
 	{
 		ID:      "1.9",
 		Promise: Text{"a third-party service may get the location only with explicit consent for that third party", "第三方服务须经针对该第三方的明确同意方可获得位置"},
-		Missing: Text{"the broker that gives the location to third parties", "向第三方提供位置的代理"},
+		Enforced: Text{
+			"the location broker tells one registered application, under a consent whose notice names the recipient and the controller, within a use session, an area no finer than the person says; each time is on the disk first and is shown (agent/clients, agent)",
+			"位置代理只向一个已登记的应用提供：须有告知中写明接收方和控制者的同意，且在使用会话之内，区域不比本人所定更精细；每次先记录后提供，并可查看（agent/clients、agent）",
+		},
 	},
 	{
 		ID:      "2.1",
@@ -163,7 +182,10 @@ var clauses = []Clause{
 	{
 		ID:      "6.7",
 		Promise: Text{"privacy settings: who can add me and how, who sees posts", "隐私设置：谁可以添加我、如何添加、谁可以看到我的内容"},
-		Missing: Text{"setting them; the policy declares them with protective defaults", "设置功能；政策已声明并采用保护性的默认值"},
+		Enforced: Text{
+			"the settings that the policy declares, with type, choices and protective default, are set with scruple settings, kept as items and told to the controller at once, under a consent (agent, agent/items)",
+			"政策声明的设置及其类型、选项和保护性默认值，由 scruple settings 设置，保存于本机并在同意之下立即告知控制者（agent、agent/items）",
+		},
 	},
 	{
 		ID:      "7",
