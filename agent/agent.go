@@ -30,6 +30,7 @@ import (
 	"github.com/scruple-agent/scruple/agent/policy"
 	"github.com/scruple-agent/scruple/agent/settings"
 	"github.com/scruple-agent/scruple/uploader"
+	"github.com/scruple-agent/scruple/uploader/answers"
 	"github.com/scruple-agent/scruple/uploader/journal"
 	"github.com/scruple-agent/scruple/uploader/spool"
 	"github.com/scruple-agent/scruple/uploader/wire"
@@ -51,6 +52,7 @@ type Agent struct {
 	register *consent.Register
 	spool    *spool.Spool
 	journal  *journal.Journal
+	answers  *answers.Store
 	uploader *uploader.Uploader
 	items    *items.Store
 	uses     *clients.Log
@@ -138,6 +140,9 @@ func (a *Agent) openStores() (err error) {
 	if a.notices, err = notices.Open(filepath.Join(a.settings.StateDir, "notices"), a.ring); err != nil {
 		return err
 	}
+	if err := a.openAnswers(filepath.Join(a.settings.StateDir, "answers")); err != nil {
+		return err
+	}
 	a.uploader = uploader.New(uploader.Options{
 		Notices:  board{a},
 		Register: a.register, Spool: a.spool, Ring: a.ring, Journal: a.journal,
@@ -201,6 +206,7 @@ func (a *Agent) Run(ctx context.Context, ready func(socket string)) error {
 			failures <- fmt.Errorf("uploader: %w", err)
 		}
 	})
+	a.operation(countStarts)
 	group.Go(func() { a.wheel(ctx) })
 	a.log.Info("ready", zap.String("version", Version), zap.Int("policy", a.document().Version))
 	if ready != nil {
@@ -223,6 +229,7 @@ func (a *Agent) Run(ctx context.Context, ready func(socket string)) error {
 	a.endSessions()
 	a.sessions.Wait()
 	a.storePending()
+	a.gatherAll()
 	a.log.Info("stopped")
 	return failed
 }
@@ -260,6 +267,7 @@ func (a *Agent) finish(id wire.UUID, t policy.Tuple) {
 		{"erase the items", a.items.Erase},
 		{"forget the sent bodies", a.journal.Forget},
 		{"forget the address book", a.memories.erase},
+		{"erase the answers", a.answers.Erase},
 	} {
 		key := unfinishedKey{id, step.name}
 		err := step.do(id)
@@ -286,7 +294,7 @@ const retryUnfinished = time.Minute
 // finishWithdrawals repeats the steps for everything on disk whose key is gone. Opening the spool and the journal has
 // removed what it could; what is left is what could not be removed.
 func (a *Agent) finishWithdrawals() {
-	for _, id := range slices.Concat(a.spool.Consents(), a.items.Consents(), a.memories.consents()) {
+	for _, id := range slices.Concat(a.spool.Consents(), a.items.Consents(), a.memories.consents(), a.answers.Consents()) {
 		if _, err := a.ring.DataKey(id); errors.Is(err, keyring.ErrNoKey) {
 			t, _ := a.tupleOf(id)
 			a.finish(id, t)

@@ -41,6 +41,9 @@ type collection struct {
 	told      minimise.Report    // the last one of location
 	here      bool               // told is where the person was at the last fix of the open session
 	opener    string             // channel that opened the session
+	stepRange minimise.StepRange
+	// operations are this program's own counts that are not stored yet.
+	operations map[string]int64
 }
 
 func (c *collection) rules() policy.Effective { return *c.terms.Load() }
@@ -50,7 +53,10 @@ var errNoReader = errors.New("nothing is read for this purpose on the device")
 
 // scheduled reports whether the wheel reads for this tuple.
 func (c *collection) scheduled() bool {
-	if c.rules().Purpose.Collect.Mode != policy.ModeBackground || c.rules().Purpose.Lane != policy.LaneFeatures {
+	if c.analytics() {
+		return c.rules().Purpose.Collect.Mode != policy.ModeSession
+	}
+	if c.rules().Purpose.Collect.Mode != policy.ModeBackground {
 		return false
 	}
 	switch c.rules().Category.Source {
@@ -76,6 +82,9 @@ func (c *collection) interval() time.Duration {
 	case policy.SourceSteps:
 		return stepInterval
 	}
+	if c.analytics() {
+		return sweepEvery
+	}
 	return c.rules().Purpose.Collect.Every
 }
 
@@ -91,6 +100,7 @@ func (c *collection) forget() {
 	c.due, c.collected, c.window = time.Time{}, time.Time{}, time.Time{}
 	c.motion, c.steps, c.location = minimise.Motion{}, minimise.Steps{}, nil
 	c.told, c.here, c.opener = minimise.Report{}, false, ""
+	c.stepRange, c.operations = minimise.StepRange{}, nil
 }
 
 // renew follows a change of the policy. What was counted under a consent that goes on stays counted, and is reported under
@@ -117,22 +127,35 @@ func (c *collection) collect(ctx context.Context, asked bool) (reports int, err 
 	if err != nil {
 		return 0, err
 	}
-	made, err := c.read(ctx, permit, asked)
-	if err == nil {
-		err = c.store(permit, made)
+	if c.analytics() {
+		reports, err = c.collectAnswers(permit, time.Now(), asked)
+	} else {
+		var made []minimise.Report
+		made, err = c.read(ctx, permit, asked)
+		if err == nil {
+			err = c.store(permit, made)
+		}
+		reports = len(made)
 	}
 	now := time.Now()
+	due := now.Add(c.interval())
+	if c.analytics() {
+		due = c.nextAnswers(permit.Consent(), now)
+	}
 	c.mu.Lock()
 	c.problem = err
-	c.due = now.Add(c.interval())
-	if len(made) > 0 && err == nil {
+	c.due = due
+	if reports > 0 && err == nil {
 		c.collected = now
 	}
 	c.mu.Unlock()
+	if reports > 0 && err == nil {
+		c.agent.operation(countCollections)
+	}
 	if err != nil && !errors.Is(err, errNoReader) {
 		c.agent.log.Info("reading failed", zap.Stringer("tuple", c.tuple), zap.Error(err))
 	}
-	return len(made), err
+	return reports, err
 }
 
 func (c *collection) store(p consent.Permit, made []minimise.Report) error {
@@ -204,25 +227,35 @@ func (c *collection) readMotion(ctx context.Context, p consent.Permit, asked boo
 	return one(c.motion.Report(p, now))
 }
 
-func (c *collection) readSteps(p consent.Permit, asked bool) ([]minimise.Report, error) {
+// readCounter reads the step counter, which stays open from one reading to the next: it follows resets and wraps.
+func (c *collection) readCounter(p consent.Permit) (steps.Sample, error) {
 	c.mu.Lock()
 	source := c.counter
 	c.mu.Unlock()
 	if source == nil {
 		opened, err := steps.Open(p, c.agent.sources.sys)
 		if err != nil {
-			return nil, err
+			return steps.Sample{}, err
 		}
 		source = opened
 	}
 	reading, err := source.Read()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.counter = source // it follows resets and wraps from one reading to the next
+	c.counter = source
 	if err != nil {
 		c.closeCounter()
+	}
+	return reading, err
+}
+
+func (c *collection) readSteps(p consent.Permit, asked bool) ([]minimise.Report, error) {
+	reading, err := c.readCounter(p)
+	if err != nil {
 		return nil, err
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	var made []minimise.Report
 	report, done, err := c.steps.Add(p, reading)
 	if err != nil { // the consent ended meanwhile

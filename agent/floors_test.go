@@ -31,7 +31,7 @@ var floors = [][]string{
 	{"agent/consent/consenttest", "agent/receipt", "uploader/receiver/receivertest"},
 	{"sensors/device", "sensors/accel", "sensors/steps", "sensors/location", "sensors/contacts"},
 	{"sensors/sensortest", "agent/minimise"},
-	{"uploader/spool", "uploader/journal"},
+	{"uploader/spool", "uploader/journal", "uploader/answers"},
 	{"uploader"},
 	{"agent/control/server"},
 	{"agent"},

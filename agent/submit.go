@@ -78,11 +78,6 @@ func checkOrigin(rules policy.Effective, origin string) error {
 	return control.NewProblem(control.KindSubmission, string(rules.Category.ID)+"/"+string(rules.Purpose.ID), detail)
 }
 
-// submitCounts takes counts for the lane of statistics.
-func (a *Agent) submitCounts(_ context.Context, p consent.Permit, _ []map[string]any) (control.Submitted, error) {
-	return control.Submitted{}, control.NewProblem(control.KindPolicy, p.Tuple().String(), "the lane for statistics is not served")
-}
-
 // store minimises records, keeps them as items, and spools them. The checks come first, so that all are stored or none,
 // but for a disk that fails in between: then the application has no answer and submits again, which replaces.
 func (a *Agent) store(p consent.Permit, in items.Submission, client string, person bool) (control.Submitted, error) {

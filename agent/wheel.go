@@ -52,6 +52,7 @@ func (a *Agent) turn(ctx context.Context, now time.Time) (next time.Time) {
 	a.spool.Sweep()
 	a.journal.Sweep()
 	a.sweepItems(now)
+	a.answers.Sweep(now)
 	for _, t := range a.document().Tuples(a.subject) {
 		c := a.collection(t)
 		if _, err := a.register.Permit(t); err != nil {

@@ -57,6 +57,9 @@ type State struct {
 	ClientKey Secret `cbor:"17,keyasint,omitempty"`
 	// Notices has what was seen of every controller's notices.
 	Notices map[policy.ControllerID]*NoticeMark `cbor:"13,keyasint,omitempty"`
+	// Memo is the secret of the permanent answers of the analytics lane; Budgets what each of its purposes has spent.
+	Memo    Secret           `cbor:"14,keyasint,omitempty"`
+	Budgets map[string]Spent `cbor:"15,keyasint,omitempty"`
 }
 
 // LedgerState is what the ring knows of one ledger.
@@ -143,6 +146,7 @@ func (s *State) clone() *State {
 	c.clonePlaces(s)
 	c.cloneClients(s)
 	c.cloneNotices(s)
+	c.cloneAnalytics(s)
 	c.Ledgers = make(map[policy.ControllerID]*LedgerState, len(s.Ledgers))
 	for id, l := range s.Ledgers {
 		c.Ledgers[id] = l.clone()
@@ -218,6 +222,7 @@ func (s *State) wipe() {
 	s.wipePlaces()
 	clear(s.ClientKey)
 	s.wipeNotices()
+	clear(s.Memo)
 }
 
 var errState = errors.New("not a key ring")
@@ -262,7 +267,7 @@ func decodeState(plain []byte) (*State, error) {
 			return nil, errState
 		}
 	}
-	if !s.noticesOK() || !s.placesOK() || !s.clientsOK() || s.Ledgers == nil || s.Grants == nil || s.HighWater < 0 || s.PolicyVersion < 0 || !s.checkPolicy() {
+	if !s.noticesOK() || !s.analyticsOK() || !s.placesOK() || !s.clientsOK() || s.Ledgers == nil || s.Grants == nil || s.HighWater < 0 || s.PolicyVersion < 0 || !s.checkPolicy() {
 		return nil, errState
 	}
 	return s, nil

@@ -75,8 +75,12 @@ func TestTags(t *testing.T) {
 			t.Errorf("%s: %d questions", tuple, len(questions))
 		}
 		for _, q := range questions {
-			for _, other := range []policy.Question{q, {q.Controller, q.Category, q.Purpose, q.Field, q.Bounds, q.Epsilon + 1},
-				{q.Controller, q.Category, q.Purpose, q.Field, q.Bounds[1:], q.Epsilon}, {"heir", q.Category, q.Purpose, q.Field, q.Bounds, q.Epsilon}} {
+			for _, other := range []policy.Question{
+				q,
+				{q.Controller, q.Category, q.Purpose, q.Field, q.Bounds, q.Epsilon + 1},
+				{q.Controller, q.Category, q.Purpose, q.Field, q.Bounds[1:], q.Epsilon},
+				{"heir", q.Category, q.Purpose, q.Field, q.Bounds, q.Epsilon},
+			} {
 				name := tuple.String() + " " + q.Field
 				if first := seen[other.Tag()]; first != "" {
 					t.Errorf("%s has the tag of %s", name, first)
