@@ -210,6 +210,10 @@ func TestClause_1_4_NoAccessByDefault(t *testing.T) {
 			t.Errorf("it asks for %s: %+v, %v", name, s, err)
 		}
 	}
+	view, err := puzzle.Application(t.Context())
+	if err != nil || len(view.Tuples) != 2 || view.Tuples[0].Status != view.Tuples[1].Status {
+		t.Errorf("it sees of itself %+v, %v", view, err)
+	}
 	h.must("clients", "allow", "puzzle", tuple)
 	if err := submit(t, puzzle, tuple, `{"nickname":"n"}`); err != nil {
 		t.Error(err)

@@ -61,6 +61,12 @@ func (a *Agent) access(by server.Actor, t policy.Tuple) (keyring.ClientAccess, e
 	return access, nil
 }
 
+// MayUse implements server.Backend.
+func (a *Agent) MayUse(by server.Actor, t policy.Tuple) bool {
+	_, err := a.mayUse(by, t)
+	return err == nil
+}
+
 // mayAsk reports whether a caller may ask the person for a consent: a registered application may, about anything, and learns
 // nothing by it where it has no access; its question is then already put, which asked says.
 func (a *Agent) mayAsk(by server.Actor, t policy.Tuple) (asked bool, err error) {
@@ -74,7 +80,7 @@ func (a *Agent) mayAsk(by server.Actor, t policy.Tuple) (asked bool, err error) 
 		return false, nil
 	}
 	err = a.register.Request(t, actor(by))
-	if errors.Is(err, consent.ErrGiven) {
+	if errors.Is(err, consent.ErrGiven) || errors.Is(err, consent.ErrQuiet) { // what the person said is not its business
 		err = nil
 	}
 	return err == nil, err

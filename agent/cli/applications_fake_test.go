@@ -10,6 +10,8 @@ import (
 
 func (f *fake) Identify(string, server.Peer) (string, bool) { return "", false }
 
+func (f *fake) MayUse(server.Actor, policy.Tuple) bool { return false }
+
 func (f *fake) Submit(_ context.Context, _ server.Actor, t policy.Tuple, _ []byte) (control.Submitted, error) {
 	return control.Submitted{}, control.NewProblem(control.KindPolicy, t.String(), "nothing is submitted for this purpose")
 }

@@ -14,6 +14,9 @@ type ApplicationBackend interface {
 	// only application that it is where name is "".
 	Identify(name string, p Peer) (registered string, ok bool)
 
+	// MayUse reports whether the person lets a caller use a tuple.
+	MayUse(a Actor, t policy.Tuple) bool
+
 	// Submit stores records of declared fields, given as the JSON of a control.Submission. Its errors name fields and
 	// never hold a value.
 	Submit(ctx context.Context, a Actor, t policy.Tuple, body []byte) (control.Submitted, error)

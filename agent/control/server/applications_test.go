@@ -14,6 +14,8 @@ func (b *backend) Identify(name string, p Peer) (string, bool) {
 	return name, name != "" && p.Exe != unregistered
 }
 
+func (b *backend) MayUse(Actor, policy.Tuple) bool { return !b.barred }
+
 func (b *backend) Submit(_ context.Context, a Actor, t policy.Tuple, _ []byte) (control.Submitted, error) {
 	return control.Submitted{}, b.call("submit", a, t)
 }

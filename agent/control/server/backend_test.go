@@ -15,6 +15,7 @@ type backend struct {
 	called string
 	actor  Actor
 	err    error
+	barred bool // applications have no access to anything
 }
 
 func (b *backend) call(name string, a Actor, t policy.Tuple) error {

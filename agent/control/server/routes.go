@@ -178,11 +178,20 @@ func getApplication(s *Server, ctx context.Context, r *request) (any, error) {
 		return nil, err
 	}
 	answer := control.Application{State: status.State, Version: status.Version, Tuples: []control.ApplicationTuple{}}
-	for _, t := range status.Tuples {
-		if s.asked.has(r.actor, t.Tuple) {
-			answer.Tuples = append(answer.Tuples, control.ApplicationTuple{
-				Tuple: t.Tuple, Status: t.Status, Session: t.Session,
-			})
+	asked := map[string]policy.Tuple{}
+	for _, t := range s.backend.Tuples() {
+		if s.asked.has(r.actor, t.String()) {
+			asked[t.String()] = t
+		}
+	}
+	for _, row := range status.Tuples {
+		t, ok := asked[row.Tuple]
+		switch {
+		case !ok:
+		case s.backend.MayUse(r.actor, t):
+			answer.Tuples = append(answer.Tuples, control.ApplicationTuple{Tuple: row.Tuple, Status: row.Status, Session: row.Session})
+		default: // that it asked is all that it learns
+			answer.Tuples = append(answer.Tuples, control.ApplicationTuple{Tuple: row.Tuple, Status: control.StatusRequested})
 		}
 	}
 	return answer, nil

@@ -161,7 +161,8 @@ func TestUnknownPeer(t *testing.T) {
 
 // TestApplicationSeesItself: an application learns about what it asked for, and nothing about anyone else.
 func TestApplicationSeesItself(t *testing.T) {
-	s := New(&backend{}, Owner{UID: subjectUID}, zap.NewNop())
+	b := &backend{}
+	s := New(b, Owner{UID: subjectUID}, zap.NewNop())
 	as := func(name, method, path string) *httptest.ResponseRecorder {
 		return askOf(s, Peer{UID: subjectUID}, with(req(method, path, ""), control.HeaderApplication, name))
 	}
@@ -172,6 +173,12 @@ func TestApplicationSeesItself(t *testing.T) {
 		`{"state":"running","version":"1","tuples":[{"tuple":"location/nearby","status":"requested"}]}`+"\n"; got != want {
 		t.Errorf("one sees\n%swant\n%s", got, want)
 	}
+	b.barred = true
+	if got, want := as("one", "GET", "/v1/application").Body.String(),
+		`{"state":"running","version":"1","tuples":[{"tuple":"location/nearby","status":"requested"}]}`+"\n"; got != want {
+		t.Errorf("without access one sees\n%swant\n%s", got, want)
+	}
+	b.barred = false
 	if got, want := as("two", "GET", "/v1/application").Body.String(), `{"state":"running","version":"1","tuples":[]}`+"\n"; got != want {
 		t.Errorf("two sees\n%swant\n%s", got, want)
 	}

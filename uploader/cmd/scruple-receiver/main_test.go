@@ -102,6 +102,12 @@ func TestShowWhileServing(t *testing.T) {
 	if text := show("--accesses"); strings.Contains(text, "show --open") {
 		t.Errorf("accesses before: got %s", text)
 	}
+	if text := show("--fields"); strings.Contains(text, canary) || !strings.Contains(text, "\tmodel\t1\n") {
+		t.Errorf("fields: got %s", text)
+	}
+	if text := show("--accesses"); !strings.Contains(text, "show --fields") {
+		t.Errorf("accesses after counting fields: got %s", text)
+	}
 	if text := show("--open", "--json"); !strings.Contains(text, canary) {
 		t.Errorf("opened: got %s", text)
 	}
