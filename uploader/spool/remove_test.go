@@ -4,6 +4,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/scruple-agent/scruple/agent/durable/durabletest"
 	"github.com/scruple-agent/scruple/uploader/wire"
 )
 
@@ -50,5 +51,39 @@ func TestRemove(t *testing.T) {
 	expect(1, nil, 6)
 	if n, err := f.Remove(wire.NewUUID(), is(1)); n != 0 || err != nil {
 		t.Errorf("a consent without reports: %d, %v", n, err)
+	}
+}
+
+// TestStopDuringRemove stops the machine at every step of a removal: nothing else is lost or doubled, and asking again removes.
+func TestStopDuringRemove(t *testing.T) {
+	second := func(r wire.Report) bool { return r.Item.Fields["n"].(int64) == 2 }
+	for step := 1; ; step++ {
+		f := newFixture(t)
+		f.mustPut(t, 1, 2, 3)
+		f.next(t)
+		f.mustPut(t, 4)
+		disk := durabletest.Watch(t, f.dir)
+		disk.StopAt(step, 5)
+		_, err := f.Remove(f.gate.consent, second)
+		stopped := disk.Stopped()
+		if stopped != (err != nil) {
+			t.Fatalf("step %d: %v", step, err)
+		}
+		disk.Restart()
+		f.reopen(t)
+		held := slices.DeleteFunc(f.held(t), func(n int64) bool { return n == 2 })
+		if !slices.Equal(held, []int64{1, 3, 4}) {
+			t.Fatalf("step %d: held %v besides", step, held)
+		}
+		if _, err := f.Remove(f.gate.consent, second); err != nil {
+			t.Fatal(err)
+		}
+		if held := f.held(t); !slices.Equal(held, []int64{1, 3, 4}) {
+			t.Fatalf("step %d: asking again left %v", step, held)
+		}
+		f.Close()
+		if !stopped {
+			return
+		}
 	}
 }
