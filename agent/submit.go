@@ -168,7 +168,7 @@ func (a *Agent) DeleteItem(ctx context.Context, by server.Actor, t policy.Tuple,
 		return control.ItemDeleted{}, control.NewProblem(control.KindNotFound, t.String(), "no item of that name")
 	}
 	for _, id := range ids {
-		n, err := a.spool.Remove(id, func(r wire.Report) bool { return items.NameOf(r.Item.Fields) == name })
+		n, err := a.unsend(ctx, id, name)
 		if err != nil {
 			return control.ItemDeleted{}, problem(t, err)
 		}
@@ -185,6 +185,25 @@ func (a *Agent) DeleteItem(ctx context.Context, by server.Actor, t policy.Tuple,
 		answer.Here = answer.Here || ok
 	}
 	return answer, nil
+}
+
+// unsendWait is how long the deletion of an item waits for a batch that is on its way, so that the request to erase it comes after
+// that. Deleting must never be hard: a slow network does not stop it.
+const unsendWait = 5 * time.Second
+
+// unsend takes an item out of what waits to be sent under a consent.
+func (a *Agent) unsend(ctx context.Context, id wire.UUID, name string) (n int, err error) {
+	remove := func() (err error) {
+		n, err = a.spool.Remove(id, func(r wire.Report) bool { return items.NameOf(r.Item.Fields) == name })
+		return err
+	}
+	waiting, cancel := context.WithTimeout(ctx, unsendWait)
+	defer cancel()
+	err = a.uploader.Pause(waiting, id, remove)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = remove()
+	}
+	return n, err
 }
 
 // immutable returns a field of the purpose that cannot change, if it has one.
