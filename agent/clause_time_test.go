@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -13,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/scruple-agent/scruple/agent/consent/consenttest"
+	"github.com/scruple-agent/scruple/agent/items"
 	"github.com/scruple-agent/scruple/agent/minimise"
 	"github.com/scruple-agent/scruple/agent/policy"
 	"github.com/scruple-agent/scruple/configs"
@@ -67,6 +69,43 @@ func TestClause_2_2_DeviceForgetsInMonths(t *testing.T) {
 			for _, r := range held {
 				if age := time.Since(time.Unix(r.Item.Time, 0)); age > keep+time.Hour { // the time of a report is its hour
 					t.Fatalf("day %d: a report of %v is kept, the policy says %v", day, age, keep)
+				}
+			}
+		}
+	})
+}
+
+// TestClause_2_2_ItemsAreForgottenInMonths: what was submitted is kept for the person as long as the policy says, in simulated time:
+// 7 days of one purpose, and until it is deleted of another.
+func TestClause_2_2_ItemsAreForgottenInMonths(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		doc, err := policy.Parse("policy", configs.PolicyYAML)
+		if err != nil {
+			t.Fatal(err)
+		}
+		desk := consenttest.Setup(t, doc)
+		s, err := items.Open(filepath.Join(t.TempDir(), "items"), desk.Ring)
+		if err != nil {
+			t.Fatal(err)
+		}
+		chats, posts := consenttest.Tuple(t, doc, "chat-records", "backup"), consenttest.Tuple(t, doc, "posts", "moments")
+		of := map[policy.Tuple]wire.UUID{chats: consenttest.Give(t, desk.Register, chats), posts: consenttest.Give(t, desk.Register, posts)}
+		for day := range 60 {
+			for tuple := range of {
+				name := strconv.Itoa(day)
+				it := items.Item{Name: name, Stored: time.Now().Unix(), Fields: map[string]any{"item": name}}
+				if err := s.Put(consenttest.PermitFrom(t, desk.Register, tuple), it, false); err != nil {
+					t.Fatal(err)
+				}
+			}
+			time.Sleep(policy.Day)
+			if err := s.Sweep(time.Now(), desk.Register.Retention); err != nil {
+				t.Fatal(err)
+			}
+			for tuple, want := range map[policy.Tuple]int{chats: min(day+1, 7), posts: day + 1} {
+				if list, err := s.List(of[tuple]); err != nil || len(list) != want {
+					t.Fatalf("day %d: %d items of %s are kept, want %d (%v)", day, len(list), tuple, want, err)
 				}
 			}
 		}

@@ -9,8 +9,6 @@ import (
 	"slices"
 	"time"
 
-	"go.uber.org/zap"
-
 	"github.com/scruple-agent/scruple/agent/consent"
 	"github.com/scruple-agent/scruple/agent/control"
 	"github.com/scruple-agent/scruple/agent/control/server"
@@ -243,17 +241,4 @@ func (a *Agent) itemData(id wire.UUID, to []control.Item) ([]control.Item, error
 		})
 	}
 	return to, nil
-}
-
-// sweepItems deletes what has been kept for as long as the policy says.
-func (a *Agent) sweepItems(now time.Time) {
-	for _, id := range a.items.Consents() {
-		d := a.register.Retention(id)
-		if d <= 0 { // it ends with an event
-			continue
-		}
-		if _, err := a.items.Expire(id, now.Add(-d)); err != nil && !errors.Is(err, keyring.ErrNoKey) {
-			a.log.Warn("items that are due could not be deleted", zap.Error(err))
-		}
-	}
 }

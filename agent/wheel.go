@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/scruple-agent/scruple/agent/policy"
 	"github.com/scruple-agent/scruple/uploader/journal"
 	"github.com/scruple-agent/scruple/uploader/wire"
@@ -51,7 +53,9 @@ func (a *Agent) turn(ctx context.Context, now time.Time) (next time.Time) {
 	sooner(a.endServices(now))
 	a.spool.Sweep()
 	a.journal.Sweep()
-	a.sweepItems(now)
+	if err := a.items.Sweep(now, a.register.Retention); err != nil {
+		a.log.Warn("items that are due could not be deleted", zap.Error(err))
+	}
 	a.answers.Sweep(now)
 	for _, t := range a.document().Tuples(a.subject) {
 		c := a.collection(t)

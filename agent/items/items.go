@@ -158,6 +158,19 @@ func (s *Store) Expire(consent wire.UUID, before time.Time) (int, error) {
 	return n, nil
 }
 
+// Sweep deletes what has been kept for as long as retention says of its consent; 0 is until an event, which comes by itself.
+func (s *Store) Sweep(now time.Time, retention func(consent wire.UUID) time.Duration) error {
+	var errs []error
+	for _, id := range s.Consents() {
+		if keep := retention(id); keep > 0 {
+			if _, err := s.Expire(id, now.Add(-keep)); !errors.Is(err, keyring.ErrNoKey) { // what has no key is erased, not swept
+				errs = append(errs, err)
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
 func (s *Store) removeIf(consent wire.UUID, gone func(Item) bool) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
