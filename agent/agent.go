@@ -145,7 +145,7 @@ func (a *Agent) openStores() (err error) {
 	}
 	a.uploader = uploader.New(uploader.Options{
 		Notices:  board{a},
-		Register: a.register, Spool: a.spool, Ring: a.ring, Journal: a.journal,
+		Register: a.register, Spool: a.spool, Ring: a.ring, Journal: a.journal, Answers: a.answers, Outcome: a.uploaded,
 		Policy: a.document,
 		Log:    a.log, Slot: a.settings.Upload.Slot,
 	})

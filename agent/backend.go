@@ -17,6 +17,7 @@ import (
 	"github.com/scruple-agent/scruple/agent/policy"
 	"github.com/scruple-agent/scruple/sensors"
 	"github.com/scruple-agent/scruple/uploader"
+	"github.com/scruple-agent/scruple/uploader/answers"
 	"github.com/scruple-agent/scruple/uploader/journal"
 	"github.com/scruple-agent/scruple/uploader/spool"
 	"github.com/scruple-agent/scruple/uploader/wire"
@@ -38,8 +39,9 @@ func problem(t policy.Tuple, err error) error {
 		{sensors.ErrAbsent, control.KindSourceAbsent},
 		{keyring.ErrNoKey, control.KindUnreadable},
 		{spool.ErrEmpty, control.KindNothing},
+		{answers.ErrNone, control.KindNothing},
 		{errNoReader, control.KindPolicy},
-		{uploader.ErrAnalytics, control.KindPolicy},
+		{uploader.ErrAtRandom, control.KindPolicy},
 		{notices.ErrStopped, control.KindStopped},
 		{uploader.ErrUnreachable, control.KindReceiver},
 		{uploader.ErrTimeout, control.KindReceiver},
@@ -92,6 +94,7 @@ func (a *Agent) Status(context.Context) (control.Status, error) {
 	for _, s := range a.spool.Stats() {
 		spooled[s.Consent] = s
 	}
+	status.Analytics = a.analyticsAt(now)
 	lanes := a.lanes(&status)
 	sent := a.lastSent()
 	for _, t := range a.Tuples() {
@@ -144,6 +147,9 @@ func (a *Agent) tupleStatus(t policy.Tuple, spooled map[wire.UUID]spool.Stat, la
 	}
 	if s, ok := spooled[state.Consent]; ok && !state.Consent.IsZero() {
 		row.Spool = control.Spool{Reports: s.Reports, Bytes: s.Bytes, Oldest: s.Oldest, Dropped: s.Dropped, Parked: parked(s)}
+	}
+	if s, ok := answersSpool(a.answers.Stats(), state.Consent); ok && !state.Consent.IsZero() {
+		row.Spool = s
 	}
 	for _, id := range a.register.Parked(t.Category, t.Purpose) {
 		row.Spool.Parked += spooled[id].Reports + parked(spooled[id])
@@ -207,7 +213,7 @@ func (a *Agent) lanes(status *control.Status) map[wire.UUID]control.Lane {
 	at := map[policy.ControllerID]int{}
 	for _, l := range a.uploader.State() { // lane A comes first
 		lane := laneState(l)
-		if l.Lane == uploader.LaneB {
+		if l.Lane != uploader.LaneA {
 			if lane.LastError == "" && byConsent[l.Consent].LastError != "" {
 				continue
 			}
@@ -237,7 +243,7 @@ func (a *Agent) lanes(status *control.Status) map[wire.UUID]control.Lane {
 }
 
 func laneState(l uploader.LaneState) control.Lane {
-	name := map[uploader.Lane]string{uploader.LaneA: "consent", uploader.LaneB: "features"}[l.Lane]
+	name := map[uploader.Lane]string{uploader.LaneA: "consent", uploader.LaneB: "features", uploader.LaneC: "analytics"}[l.Lane]
 	return control.Lane{
 		Lane: name, Controller: string(l.Controller), Waiting: l.Waiting, LastError: l.LastError,
 		LastTry: l.LastTry, NextTry: l.NextTry, LastSent: l.LastSent,
@@ -487,6 +493,9 @@ func (a *Agent) EgressPreview(_ context.Context, t policy.Tuple) (control.Egress
 	if state.Consent.IsZero() {
 		return control.EgressBody{}, control.NewProblem(control.KindNothing, t.String(), "no consent, so nothing can be sent")
 	}
+	if a.collection(t).analytics() {
+		return a.previewAnswer(t, state)
+	}
 	batch, body, err := a.spool.Preview(state.Consent)
 	if err != nil {
 		return control.EgressBody{}, problem(t, err)
@@ -523,6 +532,11 @@ func (a *Agent) Data(ctx context.Context, tuples []policy.Tuple, remote bool) (c
 			for _, r := range reports {
 				entry.Reports = append(entry.Reports, record(r))
 			}
+			counted, err := a.counted(id)
+			if err != nil {
+				return control.Data{}, fmt.Errorf("%s: %w", t, err)
+			}
+			entry.Reports = append(entry.Reports, counted...)
 			if entry.Items, err = a.itemData(id, entry.Items); err != nil {
 				return control.Data{}, fmt.Errorf("%s: %w", t, err)
 			}

@@ -11,6 +11,9 @@ import (
 // content says what a body that left means, as JSON: a batch or a signed message. It returns nil for anything else.
 func content(body []byte) json.RawMessage {
 	var meaning any
+	if x, err := wire.DecodeAnswer(body); err == nil {
+		meaning = answerContent(x)
+	}
 	if plain, err := wire.Decompress(body); err == nil {
 		if b, err := wire.DecodeBatch(plain); err == nil {
 			meaning = batchContent(b)

@@ -135,7 +135,7 @@ func (a *Agent) lastSent() map[wire.UUID]time.Time {
 		return sent
 	}
 	for _, e := range entries {
-		if e.Lane == journal.LaneB && e.Status/100 == 2 && e.Outcome == "" && e.Time.After(sent[e.Consent]) {
+		if e.Lane != journal.LaneA && e.Status/100 == 2 && e.Outcome == "" && e.Time.After(sent[e.Consent]) {
 			sent[e.Consent] = e.Time
 		}
 	}

@@ -66,6 +66,19 @@ type client struct {
 
 // client returns a client for a consent; the caller closes it. keyring.ErrNoKey when its identity is retired.
 func (u *Uploader) client(id policy.ControllerID, consent wire.UUID) (*client, error) {
+	identity, err := u.o.Ring.Identity(consent)
+	if err != nil {
+		return nil, err
+	}
+	certificate, err := selfSigned(identity)
+	if err != nil {
+		return nil, err
+	}
+	return u.clientWith(id, certificate)
+}
+
+// clientWith returns a client that shows a certificate; an empty one shows none.
+func (u *Uploader) clientWith(id policy.ControllerID, certificate *tls.Certificate) (*client, error) {
 	controller, err := u.o.Policy().Controller(id)
 	if err != nil { // gone from the policy, but not everything that has to be told to it has been
 		controller, err = u.o.Register.Controller(id)
@@ -76,14 +89,6 @@ func (u *Uploader) client(id policy.ControllerID, consent wire.UUID) (*client, e
 	endpoint, err := url.Parse(controller.Endpoint)
 	if err != nil || endpoint.Scheme != "https" || endpoint.Hostname() == "" || endpoint.User != nil {
 		return nil, fmt.Errorf("controller %s: %w", id, ErrEndpoint)
-	}
-	identity, err := u.o.Ring.Identity(consent)
-	if err != nil {
-		return nil, err
-	}
-	certificate, err := selfSigned(identity)
-	if err != nil {
-		return nil, err
 	}
 	transport := &http.Transport{
 		Proxy:               nil, // where data goes is the policy's matter, not the environment's

@@ -15,12 +15,8 @@ import (
 	"github.com/scruple-agent/scruple/uploader/wire"
 )
 
-var (
-	// ErrNotIntroduced says that the controller has not confirmed yet that it knows the consent, which every batch needs.
-	ErrNotIntroduced = errors.New("the controller does not know the consent yet")
-	// ErrAnalytics says that the policy puts a purpose on the analytics lane, which does not exist yet.
-	ErrAnalytics = errors.New("this purpose belongs to the analytics lane, which is not sent")
-)
+// ErrNotIntroduced says that the controller has not confirmed yet that it knows the consent, which every batch needs.
+var ErrNotIntroduced = errors.New("the controller does not know the consent yet")
 
 // Result is what a Flush has sent.
 type Result struct {
@@ -158,7 +154,7 @@ func (u *Uploader) Flush(ctx context.Context, id wire.UUID) (Result, error) {
 		return Result{}, fmt.Errorf("consent %s: %w", id, keyring.ErrNoKey)
 	}
 	if u.laneOf(tuple) != policy.LaneFeatures {
-		return Result{}, fmt.Errorf("%s: %w", tuple, ErrAnalytics)
+		return Result{}, fmt.Errorf("%s: %w", tuple, ErrAtRandom)
 	}
 	if !u.o.Register.Introduced(id) {
 		if err := u.introduce(ctx, id, tuple.Controller, tuple); err != nil {

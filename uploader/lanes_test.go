@@ -376,8 +376,8 @@ func TestAnalyticsIsNotSent(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.store(t, h.tuple, 1)
-	if _, err := h.Flush(t.Context(), id); !errors.Is(err, ErrAnalytics) {
-		t.Errorf("got %v, want ErrAnalytics", err)
+	if _, err := h.Flush(t.Context(), id); !errors.Is(err, ErrAtRandom) {
+		t.Errorf("got %v, want ErrAtRandom", err)
 	}
 	if due, next := h.plan(time.Now()); len(due) != 0 || !next.IsZero() {
 		t.Errorf("due %v, next %s", due, next)

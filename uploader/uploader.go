@@ -10,7 +10,7 @@
 //
 // For most uses call New, Run it once, and Kick after anything was stored or changed. Flush and Deliver do it now.
 //
-// Left out: the analytics lane. What a policy puts there stays in the spool.
+// Lane C, statistics, is apart from both: see analytics.go.
 package uploader
 
 import (
@@ -26,6 +26,7 @@ import (
 	"github.com/scruple-agent/scruple/agent/consent"
 	"github.com/scruple-agent/scruple/agent/keyring"
 	"github.com/scruple-agent/scruple/agent/policy"
+	"github.com/scruple-agent/scruple/uploader/answers"
 	"github.com/scruple-agent/scruple/uploader/journal"
 	"github.com/scruple-agent/scruple/uploader/spool"
 	"github.com/scruple-agent/scruple/uploader/wire"
@@ -52,6 +53,10 @@ type Options struct {
 	Spool    *spool.Spool
 	Ring     *keyring.Ring
 	Journal  *journal.Journal
+	// Answers is the store of the analytics lane; nil sends nothing there.
+	Answers *answers.Store
+	// Outcome is told of every success and failure of sending, if it is not nil. It must not call back.
+	Outcome func(ok bool)
 	// Policy returns the document in force: endpoints, pins and controllers' keys. Nil means the register's.
 	Policy func() *policy.Document
 	// Notices keeps what controllers announce; nil asks for none.
@@ -72,10 +77,13 @@ type Uploader struct {
 	o      Options
 	secret [32]byte // from which sending times are drawn
 	kick   chan struct{}
-	lanes  map[Lane]chan struct{} // tokens
+	// kickAnswers is kick for lane C, which runs by itself.
+	kickAnswers chan struct{}
+	lanes       map[Lane]chan struct{} // tokens
 
 	mu       sync.Mutex
 	tasks    map[taskID]*task
+	answered map[wire.UUID]*answerState
 	compared map[wire.UUID]bool // consents whose latest message the controller has shown since the start
 
 	announced map[policy.ControllerID]*noticeState
@@ -141,7 +149,7 @@ func New(o Options) *Uploader {
 		o.Dial = (&net.Dialer{Timeout: dialTime}).DialContext
 	}
 	u := &Uploader{
-		o: o, kick: make(chan struct{}, 1), tasks: map[taskID]*task{}, compared: map[wire.UUID]bool{},
+		o: o, kick: make(chan struct{}, 1), kickAnswers: make(chan struct{}, 1), answered: map[wire.UUID]*answerState{}, tasks: map[taskID]*task{}, compared: map[wire.UUID]bool{},
 		announced: map[policy.ControllerID]*noticeState{}, asked: map[policy.ControllerID]time.Time{},
 		flights: map[policy.ControllerID]map[*context.CancelCauseFunc]struct{}{},
 		lanes:   map[Lane]chan struct{}{LaneA: make(chan struct{}, concurrentA), LaneB: make(chan struct{}, concurrentB)},
@@ -156,12 +164,17 @@ func (u *Uploader) Kick() {
 	case u.kick <- struct{}{}:
 	default:
 	}
+	select {
+	case u.kickAnswers <- struct{}{}:
+	default:
+	}
 }
 
 // Run sends until ctx ends; then it cancels what is under way, which will be sent again, and returns nil.
 func (u *Uploader) Run(ctx context.Context) error {
 	var senders sync.WaitGroup
 	defer senders.Wait()
+	senders.Go(func() { u.runAnswers(ctx) })
 	for {
 		due, next := u.plan(time.Now())
 		for _, t := range due {
@@ -332,6 +345,7 @@ func (u *Uploader) work(ctx context.Context, t *task, send func(context.Context,
 		t.failures++
 		t.err, t.lastTry = err, now
 		t.next = now.Add(backoff(t.id.lane, t.failures, err))
+		u.outcome(false)
 		u.o.Log.Warn("cannot send", zap.String("lane", string(t.id.lane)), zap.Stringer("tuple", t.tuple),
 			zap.String("controller", string(t.controller)), zap.Int("failures", t.failures), zap.Time("next", t.next), zap.Error(err))
 	}
@@ -344,11 +358,13 @@ func (u *Uploader) sent(t *task) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	t.lastTry, t.lastSent, t.failures, t.err = now, now, 0, nil
+	u.outcome(true)
 }
 
-// State returns one entry per queue that has something waiting or has sent something since the start, lane A first.
+// State returns one entry per queue that has something waiting or has sent something since the start, lane A first, lane C last.
 func (u *Uploader) State() []LaneState {
 	u.refresh(time.Now())
+	statistics := u.answersState()
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	states := make([]LaneState, 0, len(u.tasks))
@@ -377,5 +393,5 @@ func (u *Uploader) State() []LaneState {
 		}
 		return slices.Compare(a.Consent[:], b.Consent[:])
 	})
-	return states
+	return append(states, statistics...)
 }

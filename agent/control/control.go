@@ -62,6 +62,8 @@ type Status struct {
 	Tuples      []Tuple     `json:"tuples"`
 	Features    []Feature   `json:"features"` // filled by the server from Tuples
 	Lanes       []Lane      `json:"lanes"`    // lane A, one per controller
+	// Analytics are the purposes of the analytics lane with what is spent of their privacy budgets.
+	Analytics []Analytics `json:"analytics"`
 	// Unfinished are the steps of withdrawals and erasures that have not succeeded yet and are repeated.
 	Unfinished []Step `json:"unfinished"`
 	// Notices says what of the controllers' announcements waits for the person.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/scruple-agent/scruple/agent/policy"
 )
@@ -96,3 +97,6 @@ func (r *Ring) Spend(q policy.Question, budget policy.Epsilon, wanted int, now i
 	}
 	return answers, nil
 }
+
+// WeekBegin returns when a week begins.
+func WeekBegin(week int64) time.Time { return time.Unix(week*7*86400+4*86400, 0).UTC() }

@@ -12,8 +12,8 @@ import (
 	"github.com/scruple-agent/scruple/uploader/wire"
 )
 
-// answerSecret is the secret of the nth of many devices.
-func answerSecret(n int) []byte { return binary.BigEndian.AppendUint64(make([]byte, 24), uint64(n)) }
+// secretNo is the secret of the nth of many devices.
+func secretNo(n int) []byte { return binary.BigEndian.AppendUint64(make([]byte, 24), uint64(n)) }
 
 func rangeOf(t testing.TB, a Answer) int {
 	t.Helper()
@@ -28,7 +28,7 @@ func rangeOf(t testing.TB, a Answer) int {
 func TestAnswersSayNothingElse(t *testing.T) {
 	p := permit(t, "usage", "statistics")
 	questions := p.Effective().Questions()
-	made, err := Answers(p, map[string]int64{"opened": 12}, answerSecret(1), questions)
+	made, err := Answers(p, map[string]int64{"opened": 12}, secretNo(1), questions)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,17 +66,17 @@ func TestAnswersArePermanent(t *testing.T) {
 	q := p.Effective().Questions()[:1]
 	differ := 0
 	for n := range 200 {
-		first, err := Answers(p, map[string]int64{q[0].Field: 12}, answerSecret(n), q)
+		first, err := Answers(p, map[string]int64{q[0].Field: 12}, secretNo(n), q)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, count := range []int64{12, 10, 99} { // one range
-			other, err := Answers(again, map[string]int64{q[0].Field: count}, answerSecret(n), q)
+			other, err := Answers(again, map[string]int64{q[0].Field: count}, secretNo(n), q)
 			if err != nil || rangeOf(t, other[0]) != rangeOf(t, first[0]) {
 				t.Fatalf("device %d: another answer to the same truth, %v", n, err)
 			}
 		}
-		other, err := Answers(p, map[string]int64{q[0].Field: 12}, answerSecret(n+1000), q)
+		other, err := Answers(p, map[string]int64{q[0].Field: 12}, secretNo(n+1000), q)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -99,7 +99,7 @@ func TestAnswersHaveTheDeclaredProbabilities(t *testing.T) {
 		for truth := range q.Ranges() {
 			seen := make([]float64, q.Ranges())
 			for n := range draws {
-				r, err := respond(q, truth, answerSecret(n))
+				r, err := respond(q, truth, secretNo(n))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -125,10 +125,10 @@ func TestAnswersAreOnlyToWhatIsAsked(t *testing.T) {
 	p := permit(t, "usage", "statistics")
 	q := p.Effective().Questions()[0]
 	q.Epsilon = policy.MaxEpsilon
-	if made, err := Answers(p, nil, answerSecret(1), []policy.Question{q}); err == nil || made != nil {
+	if made, err := Answers(p, nil, secretNo(1), []policy.Question{q}); err == nil || made != nil {
 		t.Errorf("answered a question that the policy does not ask: %v", err)
 	}
-	if _, err := Answers(permit(t, "device", "service"), nil, answerSecret(1), p.Effective().Questions()); err == nil {
+	if _, err := Answers(permit(t, "device", "service"), nil, secretNo(1), p.Effective().Questions()); err == nil {
 		t.Error("answered under another purpose's permit")
 	}
 }

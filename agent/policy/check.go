@@ -211,6 +211,8 @@ func (r *reader) checkCollection(c *Category, p *Purpose, path string) {
 		r.at(path+".minimiser.ranges", "only what goes through the analytics lane is exchanged at random")
 	case p.Device.For > 0 && p.Minimiser.Delay > p.Device.For:
 		r.at(path+".minimiser.delay", "longer than the retention on the device")
+	case p.Lane == LaneAnalytics && p.Kept.Until != "":
+		r.at(path+".retention.controller.until", "must be a duration: what carries no identifier cannot be found again at an event")
 	case p.Lane == LaneAnalytics && len(p.Recipients) > 0:
 		r.at(path+".recipients", "what goes through the analytics lane goes to the controller alone")
 	}

@@ -36,6 +36,15 @@ func (r Ranges) Bounds() []int64 {
 	return bounds
 }
 
+// BoundsText returns the Ranges with these bounds.
+func BoundsText(bounds []int64) Ranges {
+	texts := make([]string, len(bounds))
+	for i, b := range bounds {
+		texts[i] = strconv.FormatInt(b, 10)
+	}
+	return Ranges(strings.Join(texts, ","))
+}
+
 // Epsilon is a privacy-loss parameter of differential privacy, in hundredths.
 type Epsilon int
 

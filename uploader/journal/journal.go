@@ -40,6 +40,7 @@ type Lane string
 const (
 	LaneA Lane = "A" // consent messages, erasure
 	LaneB Lane = "B" // consented features
+	LaneC Lane = "C" // statistics
 )
 
 var (

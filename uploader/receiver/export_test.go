@@ -18,3 +18,6 @@ func Sealed(t testing.TB, s *Store, consent wire.UUID) [][]byte {
 	}
 	return list
 }
+
+// EstimateOf is estimate.
+var EstimateOf = estimate

@@ -65,8 +65,7 @@ func TestOnlyTLS13WithACertificate(t *testing.T) {
 	c := r.Client(t, "steps", "compare")
 	good := c.HTTP.Transport.(*http.Transport).TLSClientConfig
 	for name, change := range map[string]func(*tls.Config){
-		"no client certificate": func(c *tls.Config) { c.Certificates = nil },
-		"TLS 1.2":               func(c *tls.Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS12, tls.VersionTLS12 },
+		"TLS 1.2": func(c *tls.Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS12, tls.VersionTLS12 },
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := good.Clone()
@@ -79,6 +78,20 @@ func TestOnlyTLS13WithACertificate(t *testing.T) {
 				t.Errorf("got status %d, want no connection", resp.StatusCode)
 			}
 		})
+	}
+	nobody := good.Clone()
+	nobody.Certificates = nil
+	tr := &http.Transport{TLSClientConfig: nobody}
+	defer tr.CloseIdleConnections()
+	for _, path := range []string{"/v1/controller", "/v1/data", "/v1/consents/" + wire.NewUUID().String()} {
+		resp, err := (&http.Client{Transport: tr}).Get(r.URL + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusUnauthorized {
+			t.Errorf("%s without a client certificate: status %d, want 401", path, resp.StatusCode)
+		}
 	}
 	conn, err := tls.Dial("tcp", r.Address, good)
 	if err != nil {

@@ -13,6 +13,8 @@ const (
 	batches
 	epochs
 	accesses
+	// nameless is the analytics lane: its senders are not known, so all of them share one bucket, and no address is kept.
+	nameless
 )
 
 // Rate is a token bucket: Burst requests at once, and one more per Every.
@@ -26,6 +28,8 @@ type Limits struct {
 	Batches  Rate // PUT /v1/batches
 	Epochs   Rate // GET /v1/contacts/epoch
 	Accesses Rate // GET /v1/data, GET /v1/controller, GET /v1/notices
+	// Analytics is POST /v1/analytics, for all senders together.
+	Analytics Rate
 }
 
 // DefaultLimits are far above what an honest agent asks for: it sends at most a few batches an hour (a person may flush
@@ -34,6 +38,8 @@ var DefaultLimits = Limits{
 	Batches:  Rate{Burst: 1000, Every: 10 * time.Second},
 	Epochs:   Rate{Burst: 100, Every: 10 * time.Minute},
 	Accesses: Rate{Burst: 100, Every: time.Minute},
+	// A million devices with ten answers a week send 17 a second.
+	Analytics: Rate{Burst: 10_000, Every: 10 * time.Millisecond},
 }
 
 func (l Limits) orDefault() Limits {
@@ -46,6 +52,9 @@ func (l Limits) orDefault() Limits {
 	if l.Accesses == (Rate{}) {
 		l.Accesses = DefaultLimits.Accesses
 	}
+	if l.Analytics == (Rate{}) {
+		l.Analytics = DefaultLimits.Analytics
+	}
 	return l
 }
 
@@ -57,6 +66,8 @@ func (l Limits) of(c class) Rate {
 		return l.Epochs
 	case accesses:
 		return l.Accesses
+	case nameless:
+		return l.Analytics
 	}
 	return Rate{}
 }

@@ -10,7 +10,7 @@
 // For most uses call New and serve what it returns with Serve; Dev makes everything a trial needs. Package receivertest
 // starts one inside a test.
 //
-// Left out: an account system, the analytics lane, and a storage engine for a fleet.
+// Left out: an account system, and a storage engine for a fleet.
 package receiver
 
 import (
@@ -62,6 +62,7 @@ type Receiver struct {
 	quota     quota
 	unpacking chan struct{} // holds one token per body that is being unpacked
 	lastEpoch atomic.Uint64
+	questions map[policy.Tag]asked // of the analytics lane
 }
 
 // maxUnpacking is how many bodies are unpacked at a time, which bounds memory: each may be wire.MaxPlain bytes large.
@@ -92,6 +93,7 @@ func New(cfg Config) (*Receiver, error) {
 	}
 	cfg.Limits = cfg.Limits.orDefault()
 	rv := &Receiver{cfg: cfg, mux: http.NewServeMux(), unpacking: make(chan struct{}, maxUnpacking)}
+	rv.questions = questionsOf(rv.documents(), cfg.Controller)
 	for _, route := range rv.routes() {
 		rv.mux.HandleFunc(route.pattern, rv.handle(route))
 	}
@@ -116,6 +118,7 @@ func (rv *Receiver) routes() []route {
 		{"GET /v1/cases/{id}", unlimited, rv.getCase},
 		{"PUT /v1/batches/{id}", batches, rv.putBatch},
 		{"GET /v1/contacts/epoch", epochs, rv.getEpoch},
+		{"POST /v1/analytics", nameless, rv.postAnswer},
 		{"GET /v1/data", accesses, rv.getData},
 		{"GET /v1/controller", accesses, rv.getController},
 		{"GET /v1/notices", accesses, rv.getNotices},
@@ -146,7 +149,8 @@ type answer struct {
 
 func receiptAnswer(receipt []byte) answer { return answer{"text/plain; charset=utf-8", receipt} }
 
-// ServeHTTP answers requests. The connection must be TLS with a client certificate.
+// ServeHTTP answers requests. The connection must be TLS, with a client certificate for everything but the analytics lane, and
+// without one there.
 func (rv *Receiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if rv.cfg.Faults != nil {
 		rv.cfg.Faults.serve(w, r, rv.mux)
@@ -170,7 +174,12 @@ func (rv *Receiver) handle(rt route) http.HandlerFunc {
 		h.Set("Cache-Control", "no-store")
 		h.Set("X-Content-Type-Options", "nosniff")
 		c, ok := callerOf(r)
-		if !ok {
+		if rt.class == nameless {
+			if ok {
+				rv.fail(w, rt, statusError{http.StatusBadRequest, "this has to come without a client certificate"})
+				return
+			}
+		} else if !ok {
 			rv.fail(w, rt, statusError{http.StatusUnauthorized, "a client certificate is needed"})
 			return
 		}
@@ -188,6 +197,9 @@ func (rv *Receiver) handle(rt route) http.HandlerFunc {
 			h.Set("Content-Length", strconv.Itoa(len(a.body)))
 			// A client that has gone asks again.
 			_, _ = w.Write(a.body)
+		}
+		if rt.class == nameless {
+			return // a line would say at which moment it came
 		}
 		rv.cfg.Log.Debug("answered", zap.String("route", rt.pattern), zap.Int("status", http.StatusOK))
 	}
@@ -245,10 +257,14 @@ func (rv *Receiver) fail(w http.ResponseWriter, rt route, err error) {
 		if refusal.RetryAfter > 0 {
 			w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(refusal.RetryAfter.Seconds()))))
 		}
-		rv.cfg.Log.Info("refused", zap.String("route", rt.pattern), zap.String("problem", string(refusal.Kind)))
+		if rt.class != nameless {
+			rv.cfg.Log.Info("refused", zap.String("route", rt.pattern), zap.String("problem", string(refusal.Kind)))
+		}
 	case errors.As(err, &status):
 		p = wire.Problem{Type: "about:blank", Title: http.StatusText(status.status), Status: status.status, Detail: status.detail}
-		rv.cfg.Log.Info("refused", zap.String("route", rt.pattern), zap.Int("status", status.status))
+		if rt.class != nameless {
+			rv.cfg.Log.Info("refused", zap.String("route", rt.pattern), zap.Int("status", status.status))
+		}
 	default:
 		p = wire.Problem{Type: "about:blank", Title: http.StatusText(http.StatusInternalServerError), Status: http.StatusInternalServerError}
 		rv.cfg.Log.Error("cannot answer", zap.String("route", rt.pattern), zap.Error(err))

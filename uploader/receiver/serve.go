@@ -24,13 +24,14 @@ const (
 	maxHeader    = 16 << 10
 )
 
-// TLSConfig returns the configuration of a receiver's listener: TLS 1.3 only, some client certificate required (it need
-// be signed by nobody: its key is the pseudonym), and no session tickets, which would link connections.
+// TLSConfig returns the configuration of a receiver's listener: TLS 1.3 only, a client certificate asked for (it need
+// be signed by nobody: its key is the pseudonym), and no session tickets, which would link connections. Without a certificate
+// only the analytics lane can be used; every other route answers 401.
 func TLSConfig(cert tls.Certificate) *tls.Config {
 	return &tls.Config{
 		Certificates:           []tls.Certificate{cert},
 		MinVersion:             tls.VersionTLS13,
-		ClientAuth:             tls.RequireAnyClientCert,
+		ClientAuth:             tls.RequestClientCert,
 		SessionTicketsDisabled: true,
 		NextProtos:             []string{"h2", "http/1.1"},
 	}

@@ -87,6 +87,9 @@ func (rv *Receiver) sweep(tx queryer, now time.Time) (Swept, error) {
 	if err := sweepCases(tx, now); err != nil {
 		return s, err
 	}
+	if err := rv.sweepAnswers(tx, now); err != nil {
+		return s, err
+	}
 	var epochs int
 	if err := tx.QueryRow("SELECT count(*) FROM epochs").Scan(&epochs); err != nil || epochs == 0 {
 		return s, err // a controller that matches no contacts has none

@@ -62,6 +62,7 @@ var routes = []route{
 	{"POST", "/v1/ledger/proof", owner, shortly, postLedgerProof},
 	{"POST", "/v1/ledger/growth", owner, shortly, postLedgerGrowth},
 	{"POST", "/v1/ledger/compare", owner, shortly, postLedgerCompare},
+	{"GET", "/v1/analytics", owner, shortly, getAnalytics},
 	{"GET", "/v1/egress/entries", owner, shortly, getEntries},
 	{"GET", "/v1/egress/entries/{id}", owner, shortly, getEntry},
 	{"GET", "/v1/egress/preview/{tuple}", owner, shortly, getPreview},

@@ -69,6 +69,7 @@ type Backend interface {
 	Receipts(ctx context.Context) ([]control.Receipt, error)
 	ReceiptBackend
 	LedgerBackend
+	AnalyticsBackend
 	ApplicationBackend
 	NoticeBackend
 }
