@@ -200,7 +200,14 @@ func TestClause_1_4_NoAccessByDefault(t *testing.T) {
 		wantKind(t, who+" gives itself access", err, control.KindNotAllowed, "")
 	}
 	deny("an unregistered program", stranger, control.KindNotRegistered)
-	_, err := stranger.Request(t.Context(), "steps/compare")
+	silent := control.NewClient(h.client.Socket()) // it says nothing about itself, under the person's own account
+	defer silent.Close()
+	wantKind(t, "a silent program submits", submit(t, silent, tuple, `{"nickname":"n"}`), control.KindNotRegistered, "")
+	_, err := silent.OpenSession(t.Context(), "location/third-party", time.Minute)
+	wantKind(t, "a silent program opens a session", err, control.KindNotRegistered, "")
+	_, err = silent.Data(t.Context(), "", false)
+	wantKind(t, "a silent program reads", err, control.KindNotPerson, "")
+	_, err = stranger.Request(t.Context(), "steps/compare")
 	wantKind(t, "an unregistered program asks", err, control.KindNotRegistered, "")
 
 	puzzle := h.application("puzzle")

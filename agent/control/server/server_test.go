@@ -210,7 +210,7 @@ func TestGuard(t *testing.T) {
 		{"no such route", req("GET", "/v1/statuses", ""), control.KindNotFound},
 		{"dots", req("GET", "/v1/x/../status", ""), control.KindNotFound},
 		{"another method", req("PUT", "/v1/status", ""), control.KindBadRequest},
-		{"query", req("GET", "/v1/data?remote=1", ""), control.KindBadRequest},
+		{"query", with(req("GET", "/v1/data?remote=1", ""), control.HeaderChannel, "cli"), control.KindBadRequest},
 	} {
 		if got := kindOf(t, ask(&backend{}, me, c.r)); got != c.want {
 			t.Errorf("%s: kind %s, want %s", c.name, got, c.want)
