@@ -365,6 +365,7 @@ func (a *Agent) OpenSession(_ context.Context, by server.Actor, t policy.Tuple, 
 	}
 	session, err := a.register.OpenSession(t, time.Duration(seconds)*time.Second, actor(by))
 	if err != nil {
+		a.refusal(err)
 		return control.Session{}, err
 	}
 	c := a.collection(t)
@@ -409,6 +410,7 @@ func (a *Agent) Collect(ctx context.Context, _ server.Actor, t policy.Tuple) (co
 	c := a.collection(t)
 	n, err := c.collect(ctx, true)
 	if err != nil {
+		a.refusal(err)
 		return control.Collected{}, problem(t, err)
 	}
 	c.mu.Lock()

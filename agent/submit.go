@@ -32,6 +32,7 @@ func (a *Agent) Submit(ctx context.Context, by server.Actor, t policy.Tuple, bod
 	}
 	permit, err := a.register.Permit(t)
 	if err != nil {
+		a.refusal(err)
 		return control.Submitted{}, err
 	}
 	rules = permit.Effective() // what was agreed to, should the policy be changing

@@ -100,7 +100,7 @@ func (a *app) root() *cobra.Command {
 		`Use "{{.CommandPath}} [command] --help" for more information about a command.`,
 		say(`"{{.CommandPath}} COMMAND --help" says more about a command.`, `“{{.CommandPath}} 命令 --help” 显示该命令的说明。`),
 	).Replace(root.UsageTemplate()))
-	root.AddCommand(a.runCommand(), a.usersCommand(), a.showCommand(), a.casesCommand(), a.noticesCommand(), a.epochCommand(), a.keygenCommand())
+	root.AddCommand(a.runCommand(), a.usersCommand(), a.showCommand(), a.analyticsCommand(), a.casesCommand(), a.noticesCommand(), a.epochCommand(), a.keygenCommand())
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	for _, c := range root.Commands() {
