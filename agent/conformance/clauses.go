@@ -47,10 +47,9 @@ var clauses = []Clause{
 		ID:      "1.2",
 		Promise: Text{"device model, system, address of the connection, software version, type of network, accelerometer data, operation logs: each can be refused", "设备型号、操作系统、登录地址、软件版本、网络类型、加速度数据和操作日志：每一项均可拒绝"},
 		Enforced: Text{
-			"each is a consent of its own; the minimisers keep the kind of device and the share of time in motion, and no identifier of the hardware; the address is in no record (agent/minimise, uploader/receiver)",
-			"每一项各有同意；最小化只保留设备类型和移动时间比例，不含任何硬件标识；连接地址不作记录（agent/minimise、uploader/receiver）",
+			"each is a consent of its own; the minimisers keep the kind of device and the share of time in motion, and no identifier of the hardware; of operation logs only randomised answers about declared counts leave; the address is in no record (agent/minimise, agent, uploader/receiver)",
+			"每一项各有同意；最小化只保留设备类型和移动时间比例，不含任何硬件标识；操作日志只以关于所声明次数的随机化答案发出；连接地址不作记录（agent/minimise、agent、uploader/receiver）",
 		},
-		Missing: Text{"operation logs, which are declared and not collected", "操作日志已声明但尚未收集"},
 	},
 	{
 		ID:      "1.3",
@@ -81,8 +80,8 @@ var clauses = []Clause{
 		ID:      "1.6",
 		Promise: Text{"step counts, to compare with friends, with consent", "经同意收集步数，用于与好友比较"},
 		Enforced: Text{
-			"the counter is read under a permit; only totals of a day leave, and steps from before the consent are not counted (sensors/steps, agent/minimise)",
-			"在许可下读取计步器；只有当日总数会离开本机，同意之前的步数不计入（sensors/steps、agent/minimise）",
+			"the counter is read under a permit; only totals of a day leave, and steps from before the consent are not counted; statistics get a randomised range of a day, under another consent (sensors/steps, agent/minimise)",
+			"在许可下读取计步器；只有当日总数会离开本机，同意之前的步数不计入；统计只得到某日步数的随机化区间，且须另行同意（sensors/steps、agent/minimise）",
 		},
 		Missing: Text{"steps counted from the accelerometer, for devices without a counter", "没有计步器的设备由加速度计算步数"},
 	},
@@ -140,7 +139,10 @@ var clauses = []Clause{
 	{
 		ID:      "4",
 		Promise: Text{"other uses and advertising need a purpose of their own; statistics are never combined with identity", "其他用途和广告须另行声明；统计数据不与身份结合"},
-		Missing: Text{"the lane for statistics; other uses and advertising are declared and off until asked", "统计通道；其他用途和广告已声明且默认关闭"},
+		Enforced: Text{
+			"other uses and advertising are purposes of their own, off until asked; counts leave as randomised answers with a weekly budget, one by one at random times, without identifier, consent id or client certificate, and what is stored of them cannot be joined with the rest (agent/minimise, uploader, uploader/receiver)",
+			"其他用途和广告是独立的用途，未经询问默认关闭；次数以随机化答案发出，每周有额度，在随机时间逐个发送，不带标识符、同意编号或客户端证书；接收端保存的内容无法与其他数据关联（agent/minimise、uploader、uploader/receiver）",
+		},
 	},
 	{
 		ID:      "6.1",
