@@ -26,8 +26,8 @@ func hasherSumCommand(a *app) *cobra.Command {
 		use:   "sum FILE|FOLDER [--digests]",
 		short: T{"what a report of an address book would hold: how many digests, and how long it took", "通讯录报告会包含多少摘要，以及所用时间"},
 		long: T{
-			"Takes an address book through the whole pass that a report is made by, and counts: values, those without a canonical\nform, distinct digests, and the size class that hides their exact number.\n\nThe key is random and forgotten at the end, so the digests of --digests match nothing, not even those of the next\ncall. They show what the form of a report is. With --json they come first, one object a line, then the counts.",
-			"按制作报告的完整流程处理通讯录并计数：值的个数、没有统一写法的值、不同的摘要，\n以及用来掩盖确切数目的档位。\n\n密钥是随机的，用后即弃，因此 --digests 输出的摘要不与任何数据匹配，也不与下次运行的结果匹配，\n只用于展示报告的形式。使用 --json 时先逐行输出摘要，最后输出计数。",
+			"Takes an address book through the whole pass that a report is made by, and counts: values, those without a canonical\nform, distinct digests, and the size class that hides their exact number. A book with more different values than a\nreport holds ends with code 1.\n\nThe key is random and forgotten at the end, so the digests of --digests match nothing, not even those of the next\ncall. They show what the form of a report is. With --json they come first, one object a line, then the counts.",
+			"按制作报告的完整流程处理通讯录并计数：值的个数、没有统一写法的值、不同的摘要，\n以及用来掩盖确切数目的档位。不同的值超过报告容量时，退出码为 1。\n\n密钥是随机的，用后即弃，因此 --digests 输出的摘要不与任何数据匹配，也不与下次运行的结果匹配，\n只用于展示报告的形式。使用 --json 时先逐行输出摘要，最后输出计数。",
 		},
 		example: T{
 			"  scruple hasher sum contacts.vcf --region CN\n  scruple hasher sum ~/contacts --digests",
@@ -86,9 +86,15 @@ func (a *app) sumContacts(ctx context.Context, path, region string, digests bool
 		if err := p.add(e.Kind, e.Raw()); err != nil {
 			return err
 		}
+		if p.sorted > maxReport {
+			return a.tooMany(path)
+		}
 	}
 	set := p.finish()
 	distinct := len(set) / hasher.DigestSize
+	if distinct > maxReport {
+		return a.tooMany(path)
+	}
 	pad := make([]byte, hasher.EpochKeySize)
 	_, _ = rand.Read(pad)
 	padded := hasher.Pad(set, pad)
@@ -119,6 +125,15 @@ func (a *app) sumContacts(ctx context.Context, path, region string, digests bool
 		a.writeSum(text, sum, took)
 	}
 	return a.unreadable(path, st)
+}
+
+// maxReport is the largest size class of a report, in digests.
+const maxReport = 1 << 19
+
+func (a *app) tooMany(path string) error {
+	return fmt.Errorf(a.t(T{
+		"%s: more than %d different numbers and addresses, which no report holds", "%s：不同的号码和地址超过 %d 个，任何报告都容纳不下",
+	}), path, maxReport)
 }
 
 func (a *app) writeDigests(w *bufio.Writer, set []byte) {
