@@ -1,8 +1,6 @@
 package lanes
 
 import (
-	"encoding/binary"
-	"math"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -99,9 +97,10 @@ type worker struct {
 	short, one, long list
 
 	// For messages of several blocks:
-	states [8 * maxLanes]uint32
-	at     [maxLanes]*byte
-	lane   [maxLanes]lane
+	states       states
+	inner, outer states // what all lanes begin with
+	at           [maxLanes]*byte
+	lane         [maxLanes]lane
 }
 
 var workers = sync.Pool{New: func() any { return new(worker) }}
@@ -190,127 +189,4 @@ func (w *worker) call(j *job, k kernel, lo int, idx *list, groups int) {
 		data = &j.data[:1][0]
 	}
 	k(j.key(), data, &j.offs[lo], &idx[0], groups, &j.dst[lo*j.size])
-}
-
-// lane is one message of several blocks on its way.
-type lane struct {
-	message int    // number, -1 when the lane idles
-	outer   bool   // the outer hash of the HMAC is under way
-	rest    []byte // whole blocks to go, in the arena
-	end     []byte // blocks to go after that, in buf
-	buf     [128]byte
-}
-
-// longMessages keeps all lanes busy with the messages of the list: whenever a
-// lane has finished one, it takes the next. It also serves short messages that a
-// kernel cannot read in place.
-func (w *worker) longMessages(j *job, lo int, list []uint32) {
-	be := j.be
-	lanes := w.lane[:be.lanes]
-	for l := range lanes {
-		lanes[l].message = -1
-	}
-	for {
-		busy := -1
-		steps := math.MaxInt
-		for l := range lanes {
-			ln := &lanes[l]
-			if ln.message < 0 && len(list) > 0 {
-				w.start(j, l, lo+int(list[0]))
-				list = list[1:]
-			}
-			if ln.message < 0 {
-				continue
-			}
-			busy = l
-			if len(ln.rest) > 0 {
-				w.at[l] = &ln.rest[0]
-				steps = min(steps, len(ln.rest)/64)
-			} else {
-				w.at[l] = &ln.end[0]
-				steps = min(steps, len(ln.end)/64)
-			}
-		}
-		if busy < 0 {
-			break
-		}
-		for l := range lanes {
-			if lanes[l].message < 0 {
-				w.at[l] = w.at[busy] // an idle lane hashes anything
-			}
-		}
-		steps = min(steps, maxBlocks)
-		be.blocks(&w.states[0], &w.at[0], steps)
-		for l := range lanes {
-			if lanes[l].message >= 0 {
-				w.advance(j, l, steps)
-			}
-		}
-	}
-	for l := range lanes {
-		clear(lanes[l].buf[:])
-		lanes[l].rest, w.at[l] = nil, nil
-	}
-	clear(w.states[:])
-}
-
-// start puts message m into lane l: its whole blocks stay in the arena, the rest
-// is copied and padded.
-func (w *worker) start(j *job, l, m int) {
-	ln := &w.lane[l]
-	msg := j.data[j.offs[m]:j.offs[m+1]]
-	whole := len(msg) &^ 63
-	bits := uint64(len(msg)) * 8
-	if j.size == Size {
-		bits += 64 * 8 // the inner pad
-	}
-	ln.message, ln.outer, ln.rest = m, false, msg[:whole]
-	ln.pad(msg[whole:], bits)
-	w.setState(j, l, 0)
-}
-
-func (ln *lane) pad(tail []byte, bits uint64) {
-	n := copy(ln.buf[:], tail)
-	ln.end = ln.buf[:64]
-	if n > maxOne {
-		ln.end = ln.buf[:128]
-	}
-	ln.buf[n] = 0x80
-	clear(ln.end[n+1:])
-	binary.BigEndian.PutUint64(ln.end[len(ln.end)-8:], bits)
-}
-
-// advance moves lane l past the blocks that were hashed, and from the inner hash
-// to the outer, and from there to its place in dst.
-func (w *worker) advance(j *job, l, steps int) {
-	ln := &w.lane[l]
-	if len(ln.rest) > 0 {
-		ln.rest = ln.rest[64*steps:]
-		return
-	}
-	if ln.end = ln.end[64*steps:]; len(ln.end) > 0 {
-		return
-	}
-	var sum [32]byte
-	at, step := j.be.stateOf(l)
-	for i := range 8 {
-		binary.BigEndian.PutUint32(sum[4*i:], w.states[at&(len(w.states)-1)])
-		at += step
-	}
-	if j.size == Size && !ln.outer {
-		ln.outer = true
-		ln.pad(sum[:], (64+32)*8)
-		w.setState(j, l, 8)
-		return
-	}
-	copy(j.dst[ln.message*j.size:][:j.size], sum[:])
-	ln.message = -1
-}
-
-func (w *worker) setState(j *job, l, from int) {
-	at, step := j.be.stateOf(l)
-	for _, x := range j.h.states[from : from+8] {
-		w.states[at&(len(w.states)-1)] = x
-		at += step
-	}
 }
