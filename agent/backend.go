@@ -74,7 +74,7 @@ func (a *Agent) Tuples() []policy.Tuple { return a.document().Tuples(a.subject) 
 func (a *Agent) Policy(context.Context) (control.Policy, error) { return a.current.Load().info, nil }
 
 // Status implements server.Backend.
-func (a *Agent) Status(context.Context) (control.Status, error) {
+func (a *Agent) Status(ctx context.Context) (control.Status, error) {
 	now := time.Now()
 	var highWater int64
 	a.ring.View(func(s *keyring.State) { highWater = s.HighWater })
@@ -88,6 +88,10 @@ func (a *Agent) Status(context.Context) (control.Status, error) {
 		Clock:      control.Clock{Now: now.UTC(), HighWater: time.Unix(highWater, 0).UTC()},
 		Unfinished: []control.Step{},
 		Notices:    a.announcementStatus(),
+	}
+	var err error
+	if status.Age, err = a.Age(ctx); err != nil {
+		return status, err
 	}
 	status.Clock.Trouble = now.Before(status.Clock.HighWater.Add(-consent.ClockTolerance))
 	spooled := map[wire.UUID]spool.Stat{}
@@ -176,6 +180,8 @@ func (a *Agent) reason(c *collection, s consent.State, problem error, session ti
 			return control.ReasonClock, s.Reason
 		case errors.Is(s.Err, consent.ErrDamaged):
 			return control.ReasonInvalidated, s.Reason
+		case errors.Is(s.Err, consent.ErrGuardian):
+			return control.ReasonGuardian, s.Reason
 		case errors.Is(s.Err, consent.ErrPolicyChanged):
 			return control.ReasonPolicyChanged, s.Reason
 		}

@@ -50,6 +50,7 @@ type daemon struct {
 	t      *testing.T
 	dir    string
 	client *control.Client
+	minor  bool // nothing is declared for the person
 
 	cmd  *exec.Cmd
 	down chan struct{}
@@ -128,6 +129,7 @@ func (d *daemon) try() error {
 		text, _ := os.ReadFile(filepath.Join(d.dir, "log"))
 		return fmt.Errorf("the daemon did not start: %.2000s", text[max(0, len(text)-2000):])
 	}
+	d.adult()
 	d.down = make(chan struct{})
 	go func(cmd *exec.Cmd, down chan struct{}) {
 		_, _ = io.Copy(io.Discard, ready)
@@ -135,6 +137,19 @@ func (d *daemon) try() error {
 		close(down)
 	}(d.cmd, d.down)
 	return nil
+}
+
+// adult declares the person to be one, at the first start.
+func (d *daemon) adult() {
+	if d.minor {
+		return
+	}
+	if age, err := d.client.Age(d.t.Context()); err != nil || age.Band != "" {
+		return // a test's own daemon, or declared before
+	}
+	if _, err := d.client.DeclareAge(d.t.Context(), "18+"); err != nil {
+		d.t.Fatal(err)
+	}
 }
 
 // kill ends the daemon as a power cut of the process would.

@@ -51,7 +51,7 @@ type app struct {
 var commands = []func(*app) *cobra.Command{
 	runCommand, statusCommand, consentCommand, dataCommand, egressCommand, receiptCommand, ledgerCommand, sessionCommand, policyCommand,
 	settingsCommand, clientsCommand,
-	noticesCommand, analyticsCommand,
+	noticesCommand, ageCommand, guardianCommand, analyticsCommand,
 	contactsCommand, sensorsCommand, hasherCommand,
 	completionCommand, versionCommand,
 }

@@ -99,6 +99,7 @@ func (f *fake) Status(context.Context) (control.Status, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	s := control.Status{
+		Age:   control.Age{Band: "18+"},
 		State: "running", Version: "1.0", PID: 42, Started: fakeNow, Subject: "uid:1000", StateDir: "/var/lib/scruple",
 		Policy:      control.PolicyInfo{ID: f.document.ID, Version: f.document.Version, File: "built in"},
 		Enforcement: control.Enforcement{Kernel: control.KernelNotEnforced},

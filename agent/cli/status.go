@@ -47,6 +47,7 @@ func (a *app) writeStatus(w io.Writer, s control.Status) {
 		{a.t(T{"policy", "政策"}), fmt.Sprintf(a.t(T{"%s version %d (%s)", "%s 第 %d 版（%s）"}), s.Policy.ID, s.Policy.Version, signed)},
 		{a.t(T{"kernel", "内核"}), join(": ", a.kernel(s.Enforcement.Kernel), s.Enforcement.Detail)},
 		{a.t(T{"clock", "时钟"}), a.clock(s.Clock)},
+		{a.t(T{"age band", "年龄段"}), a.band(s.Age.Band)},
 	})
 
 	fmt.Fprintln(w)

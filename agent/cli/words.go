@@ -83,6 +83,18 @@ var kindWords = map[control.Kind]say{
 		T{"nothing is sent to this controller, which has announced a breach, until you decide", "该控制者已公告数据泄露，在您作出决定之前不向其发送任何数据"},
 		T{"read it with scruple notices show, then scruple notices decide ID --continue or --stop", "请用 scruple notices show 阅读，再用 scruple notices decide 编号 --continue 或 --stop 决定"},
 	},
+	control.KindGuardian: {
+		T{"a guardian has to approve this for a minor", "未成年人进行此操作须经监护人批准"},
+		T{"scruple age show says what is declared; scruple guardian request CATEGORY/PURPOSE makes a question for the guardian's device", "scruple age show 显示已声明的年龄段；scruple guardian request 类别/用途 生成交给监护人设备的请求"},
+	},
+	control.KindApproval: {
+		T{"this is not the guardian's answer to an open question of this device", "这不是监护人对本设备未决请求的答复"},
+		T{"scruple age show lists the open questions; ask again with scruple guardian request", "scruple age show 列出未决的请求；可用 scruple guardian request 重新请求"},
+	},
+	control.KindEnrolled: {
+		T{"a guardian key is enrolled already", "已登记监护人密钥"},
+		T{"only that key makes way for another: scruple guardian request key --new-key KEY", "只有该密钥能批准更换：scruple guardian request key --new-key 密钥"},
+	},
 	control.KindReceiver: {
 		T{"the controller's receiver did not accept it or did not answer", "控制者的接收端未接受或没有回应"},
 		T{"nothing is lost: it is tried again by itself; scruple status shows when", "数据没有丢失，会自动重试；scruple status 显示下次时间"},
@@ -131,6 +143,7 @@ var reasonWords = map[control.Reason]T{
 	control.ReasonSpoolFull:     {"the store on this device is full", "本机存储已满"},
 	control.ReasonClock:         {"the clock is behind: nothing is collected", "时钟落后，暂停收集"},
 	control.ReasonNotEnforced:   {"the kernel does not enforce it", "内核未强制执行"},
+	control.ReasonGuardian:      {"a guardian has to approve it", "须经监护人批准"},
 	control.ReasonStopping:      {"the daemon is stopping", "后台服务正在停止"},
 }
 

@@ -105,7 +105,7 @@ func (r *Register) Show(t policy.Tuple, lang policy.Lang, who Actor) (policy.Not
 
 // Grant records that the person agrees to the notice whose SHA-256 is notice, in the language in which it was shown, and
 // returns the consent's fresh id. It is durable when it returns. ErrNotPerson, ErrNotShown, ErrNoticeDiffers,
-// ErrClock. If the consent is in force already, its id is returned and nothing changes. A consent to
+// ErrClock, and for a minor ErrGuardian without a guardian's approval of just this. If the consent is in force already, its id is returned and nothing changes. A consent to
 // terms that have changed since ends with this: its data is parked and its controller told.
 func (r *Register) Grant(t policy.Tuple, lang policy.Lang, notice wire.Hash, who Actor) (wire.UUID, error) {
 	id, err := r.grant(t, lang, notice, who)
@@ -146,6 +146,10 @@ func (r *Register) grantLocked(t policy.Tuple, lang policy.Lang, notice wire.Has
 	case shown.SHA256 != notice || shown.Lang != n.Lang || shown.SHA256 != wire.Hash(n.SHA256) || shown.Text != n.Text:
 		return id, nil, ErrNoticeDiffers
 	}
+	guardian, err := r.approved(t, n.Lang, notice, now)
+	if err != nil {
+		return id, nil, err
+	}
 
 	fresh, identity, data := wire.NewUUID(), keyring.NewKey(), keyring.NewKey()
 	defer clear(identity)
@@ -154,12 +158,15 @@ func (r *Register) grantLocked(t policy.Tuple, lang policy.Lang, notice wire.Has
 	rec.Consent, rec.Notice, rec.Terms = fresh, p.shown, eff.Terms().Encode()
 	rec.Subtree = wire.HashOf(rec.Terms)
 	rec.Expiry = now + max(int64(eff.Purpose.Expiry/time.Second), 1)
-	rec.Message, err = wire.Sign(ed25519.NewKeyFromSeed(identity), wire.Consent{
+	agreed := wire.Consent{
 		Consent: fresh, Controller: string(t.Controller), Category: string(t.Category), Purpose: string(t.Purpose),
 		PolicyVersion: rec.PolicyVersion, Subtree: rec.Subtree, Notice: rec.Notice.SHA256, Lang: string(rec.Notice.Lang),
 		Time: rec.Time, Expiry: rec.Expiry, Sequence: 1,
-	})
-	if err != nil {
+	}
+	if guardian != nil {
+		rec.Guardian, agreed.Guardian = guardian.proof, guardian.evidence
+	}
+	if rec.Message, err = wire.Sign(ed25519.NewKeyFromSeed(identity), agreed); err != nil {
 		return id, nil, err
 	}
 	records := []*Record{rec}
@@ -175,6 +182,7 @@ func (r *Register) grantLocked(t policy.Tuple, lang policy.Lang, notice wire.Has
 	}
 	err = r.put(t.Controller, now, &change{records: records, keys: func(s *keyring.State) error {
 		destroy(s, over)
+		guardian.use(s)
 		s.Grants[fresh] = &keyring.Grant{
 			Tuple: t, DataKey: slices.Clone(data), Identity: slices.Clone(identity), Sequence: 1, Latest: wire.HashOf(rec.Message),
 		}

@@ -46,7 +46,7 @@ const (
 // Actor is who asked for a change, as the record will say.
 type Actor struct {
 	UID     int    `json:"uid"`
-	Channel string `json:"channel"` // "cli", "page", "app:NAME", "agent"
+	Channel string `json:"channel"` // "cli", "page", "app:NAME", "agent", "guardian"
 	// Person says that the person answered, which only the channels "cli" and "page" can say.
 	Person bool `json:"person"`
 }
@@ -62,7 +62,7 @@ func (a Actor) person() error {
 // known reports whether the channel is one of the closed list, so that no free text gets into a record.
 func (a Actor) known() error {
 	switch name, app := strings.CutPrefix(a.Channel, "app:"); {
-	case a.Channel == "cli", a.Channel == "page", a.Channel == "agent":
+	case a.Channel == "cli", a.Channel == "page", a.Channel == "agent", a.Channel == "guardian":
 		return nil
 	case app && len(name) > 0 && len(name) <= 64 && strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789.-_") == "":
 		return nil

@@ -64,6 +64,9 @@ func (r *Register) renewLeases() {
 			continue
 		}
 		eff, err := r.agreed(g)
+		if err == nil && r.minor && !g.guarded {
+			err = ErrGuardian
+		}
 		g.until = g.expiry
 		if err != nil {
 			r.shut(g, err)

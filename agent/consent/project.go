@@ -34,6 +34,7 @@ type grant struct {
 	notice  NoticeShown
 	until   int64 // when it ends by the policy in force, never after expiry; 0: expiry
 
+	guarded   bool // a guardian has approved it
 	live      bool
 	end       error // why it is over
 	ended     int64
@@ -106,7 +107,7 @@ func (r *Register) apply(rec *Record) {
 		answered()
 		r.grants[rec.Consent] = &grant{
 			id: rec.Consent, tuple: rec.Tuple(), given: rec.Time, expiry: rec.Expiry, subtree: rec.Subtree,
-			terms: termsOf(rec), notice: NoticeShown{rec.Notice.Lang, rec.Notice.SHA256}, live: true,
+			terms: termsOf(rec), notice: NoticeShown{rec.Notice.Lang, rec.Notice.SHA256}, live: true, guarded: len(rec.Guardian) > 0,
 		}
 	case EventWithdrawn, EventExpired, EventInvalidated:
 		r.applyEnd(rec, t)

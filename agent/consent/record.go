@@ -63,6 +63,8 @@ type Record struct {
 	Cause Cause `json:"cause,omitempty"`
 	// Evidence is what showed it: with CauseRolledBack the later message or checkpoint, as it was signed here.
 	Evidence []byte `json:"evidence,omitempty"`
+	// Guardian is the guardian's approval of what a minor agreed to, with a salt: given only, nil of an adult.
+	Guardian []byte `json:"guardian,omitempty"`
 	// Erased says that the body of this record has been erased: only Seq is known.
 	Erased bool `json:"erased,omitempty"`
 
@@ -83,7 +85,7 @@ const RecordVersion = 2
 const (
 	maxNotice  = 64 << 10
 	maxMessage = 16 << 10
-	maxRecord  = maxNotice + policy.MaxTerms + 3*maxMessage + 4096
+	maxRecord  = maxNotice + policy.MaxTerms + 4*maxMessage + 4096
 )
 
 // Tuple returns the tuple the record is about.
@@ -108,7 +110,7 @@ func (r *Record) check() error {
 		return bad("actor")
 	case len(r.Terms) > policy.MaxTerms || len(r.Terms) > 0 && wire.HashOf(r.Terms) != r.Subtree:
 		return bad("terms")
-	case len(r.Notice.Text) > maxNotice || len(r.Message) > maxMessage || len(r.Receipt) > maxMessage || len(r.Evidence) > maxMessage:
+	case len(r.Notice.Text) > maxNotice || len(r.Message) > maxMessage || len(r.Receipt) > maxMessage || len(r.Evidence) > maxMessage || len(r.Guardian) > maxMessage:
 		return bad("length")
 	case hasNotice && (r.Notice.Lang == "" || len(r.Notice.Lang) > 64 || r.Notice.SHA256.IsZero()),
 		r.Notice.Text != "" && r.Notice.SHA256 != wire.HashOf([]byte(r.Notice.Text)):
@@ -157,6 +159,8 @@ func (r *Record) check() error {
 		return bad("receipt")
 	case r.Clear && r.Event != EventWithdrawn && r.Event != EventInvalidated:
 		return bad("clear")
+	case len(r.Guardian) > 0 && r.Event != EventGiven:
+		return bad("guardian")
 	case r.Expiry != 0 && r.Event != EventGiven:
 		return bad("expiry")
 	case r.Cause != "" && (r.Cause != CauseRolledBack || r.Event != EventInvalidated), len(r.Evidence) > 0 && r.Cause == "":

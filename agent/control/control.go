@@ -68,6 +68,8 @@ type Status struct {
 	Unfinished []Step `json:"unfinished"`
 	// Notices says what of the controllers' announcements waits for the person.
 	Notices AnnouncementStatus `json:"notices"`
+	// Age says who has to answer.
+	Age Age `json:"age"`
 }
 
 // PolicyInfo names the policy in force.

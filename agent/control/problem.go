@@ -47,6 +47,12 @@ const (
 	KindNoAnnouncement Kind = "no-announcement"
 	// KindStopped: nothing is sent to the controller after a breach, until the person decides.
 	KindStopped Kind = "stopped"
+	// KindGuardian: a guardian has to approve it, for a minor.
+	KindGuardian Kind = "guardian-needed"
+	// KindApproval: not the guardian's answer to an open question of this device.
+	KindApproval Kind = "approval-refused"
+	// KindEnrolled: a guardian key is enrolled already.
+	KindEnrolled Kind = "guardian-enrolled"
 	// KindReceiver: the controller's receiver was not reached or did not accept.
 	KindReceiver Kind = "receiver"
 	// KindNotEnforced: the settings demand enforcement that this kernel does not give.
@@ -102,6 +108,9 @@ var kinds = []kindInfo{
 	{KindNothing, http.StatusNotFound, ExitFailed, "nothing there"},
 	{KindNoAnnouncement, http.StatusNotFound, ExitFailed, "no such announcement"},
 	{KindStopped, http.StatusForbidden, ExitRefused, "stopped after a breach until the person decides"},
+	{KindGuardian, http.StatusForbidden, ExitRefused, "a guardian has to approve this for a minor"},
+	{KindApproval, http.StatusForbidden, ExitRefused, "not the guardian's answer to an open question of this device"},
+	{KindEnrolled, http.StatusConflict, ExitRefused, "a guardian key is enrolled already"},
 	{KindReceiver, http.StatusBadGateway, ExitFailed, "the controller's receiver did not accept or answer"},
 	{KindNotEnforced, http.StatusForbidden, ExitNotEnforced, "the kernel does not enforce what the settings demand"},
 	{KindStopping, http.StatusServiceUnavailable, ExitNotReachable, "the daemon is stopping"},

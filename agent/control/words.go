@@ -51,6 +51,8 @@ const (
 	ReasonClock        Reason = "clock"
 	ReasonNotEnforced  Reason = "not-enforced"
 	ReasonStopping     Reason = "stopping"
+	// ReasonGuardian: given without a guardian, and the person is a minor.
+	ReasonGuardian Reason = "guardian-needed"
 )
 
 // Reasons lists every reason, so that a client can test that it has words for each.
@@ -58,6 +60,6 @@ func Reasons() []Reason {
 	return []Reason{
 		ReasonNotAsked, ReasonRequested, ReasonDeferred, ReasonRefused, ReasonWithdrawn, ReasonExpired,
 		ReasonInvalidated, ReasonPolicyChanged, ReasonNoSession, ReasonSubmitted, ReasonSourceAbsent,
-		ReasonSourceError, ReasonNoEpoch, ReasonSpoolFull, ReasonClock, ReasonNotEnforced, ReasonStopping,
+		ReasonSourceError, ReasonNoEpoch, ReasonSpoolFull, ReasonClock, ReasonNotEnforced, ReasonStopping, ReasonGuardian,
 	}
 }

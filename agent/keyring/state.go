@@ -55,6 +55,10 @@ type State struct {
 	Clients map[string]*Client `cbor:"16,keyasint,omitempty"`
 	// ClientKey seals the record of what applications were told.
 	ClientKey Secret `cbor:"17,keyasint,omitempty"`
+	// Age is the declared age band, nil while none was declared.
+	Age *Age `cbor:"11,keyasint,omitempty"`
+	// Guardian is who answers for a minor, nil while there is nothing to know.
+	Guardian *Guardian `cbor:"12,keyasint,omitempty"`
 	// Notices has what was seen of every controller's notices.
 	Notices map[policy.ControllerID]*NoticeMark `cbor:"13,keyasint,omitempty"`
 	// Memo is the secret of the permanent answers of the analytics lane; Budgets what each of its purposes has spent.
@@ -147,6 +151,7 @@ func (s *State) clone() *State {
 	c.cloneClients(s)
 	c.cloneNotices(s)
 	c.cloneAnalytics(s)
+	c.cloneGuardian(s)
 	c.Ledgers = make(map[policy.ControllerID]*LedgerState, len(s.Ledgers))
 	for id, l := range s.Ledgers {
 		c.Ledgers[id] = l.clone()
@@ -223,6 +228,7 @@ func (s *State) wipe() {
 	clear(s.ClientKey)
 	s.wipeNotices()
 	clear(s.Memo)
+	s.wipeGuardian()
 }
 
 var errState = errors.New("not a key ring")
@@ -267,7 +273,7 @@ func decodeState(plain []byte) (*State, error) {
 			return nil, errState
 		}
 	}
-	if !s.noticesOK() || !s.analyticsOK() || !s.placesOK() || !s.clientsOK() || s.Ledgers == nil || s.Grants == nil || s.HighWater < 0 || s.PolicyVersion < 0 || !s.checkPolicy() {
+	if !s.noticesOK() || !s.guardianOK() || !s.analyticsOK() || !s.placesOK() || !s.clientsOK() || s.Ledgers == nil || s.Grants == nil || s.HighWater < 0 || s.PolicyVersion < 0 || !s.checkPolicy() {
 		return nil, errState
 	}
 	return s, nil

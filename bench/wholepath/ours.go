@@ -52,6 +52,9 @@ func openDesk(dir string) (*desk, error) {
 		return nil, err
 	}
 	person := consent.Actor{UID: 1000, Channel: "cli", Person: true}
+	if err := d.reg.DeclareAge(consent.BandAdult, person); err != nil {
+		return nil, err
+	}
 	notice, err := d.reg.Show(tuple, policy.LangEN, person)
 	if err != nil {
 		return nil, err

@@ -229,6 +229,9 @@ func (rv *Receiver) admit(tx queryer, m wire.Consent, c caller, now time.Time) (
 	if err := tx.QueryRow("SELECT count(*) FROM tombstones WHERE pseudonym = ? AND cleared", c.pseudonym[:]).Scan(&cleared); err != nil {
 		return none, err
 	}
+	if err := rv.admitGuardian(tx, m); err != nil {
+		return none, err
+	}
 	if cleared > 0 {
 		return none, refuse(wire.ProblemConsentWithdrawn, "this key was retired when its consent was withdrawn and cleared")
 	}
@@ -369,6 +372,7 @@ func forget(tx queryer, consent wire.UUID) error {
 		"DELETE FROM consents WHERE id = ?",
 		"DELETE FROM receipts WHERE consent = ? AND kind = 'consent'",
 		"DELETE FROM latest WHERE consent = ? AND NOT withdrawal",
+		"UPDATE approvals SET evidence = NULL WHERE consent = ?",
 	} {
 		if _, err := tx.Exec(q, consent[:]); err != nil {
 			return err

@@ -45,6 +45,8 @@ type Config struct {
 	Store      *Store
 	// Signer signs receipts and metadata; its public part is the controller's key in the policy.
 	Signer note.Signer
+	// Guardians says that the people of this service are minors: a consent without a guardian's approval is refused.
+	Guardians bool
 	// Now is the clock; time.Now if nil.
 	Now func() time.Time
 	// Limits bound what one pseudonym may ask for; DefaultLimits where zero.
@@ -240,6 +242,7 @@ var titles = map[wire.ProblemType]string{
 	wire.ProblemBodyDiffers:      "the same id came before with another body",
 	wire.ProblemTooLarge:         "too large",
 	wire.ProblemSlowDown:         "slow down",
+	wire.ProblemGuardian:         "a guardian's approval is needed",
 	wire.ProblemMalformed:        "malformed",
 	wire.ProblemCaseUnknown:      "no such case",
 }

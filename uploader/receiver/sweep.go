@@ -72,6 +72,7 @@ func (rv *Receiver) sweep(tx queryer, now time.Time) (Swept, error) {
 		{&s.Consents, `DELETE FROM consents WHERE NOT EXISTS (SELECT 1 FROM batches b WHERE b.consent = consents.id AND b.held)
 			AND (expiry <= ?1 OR id IN (SELECT consent FROM tombstones WHERE withdrawn <= ?1))`, []any{now.Add(-EvidenceKept).Unix()}},
 		{nil, "DELETE FROM receipts WHERE kind = 'consent' AND consent NOT IN (SELECT id FROM consents)", nil},
+		{nil, "UPDATE approvals SET evidence = NULL WHERE evidence IS NOT NULL AND consent NOT IN (SELECT id FROM consents)", nil},
 		{nil, "DELETE FROM latest WHERE NOT withdrawal AND consent NOT IN (SELECT id FROM consents)", nil},
 		{&s.Accesses, "DELETE FROM accesses WHERE time <= ?", []any{now.Add(-AccessesKept).Unix()}},
 	}

@@ -36,6 +36,8 @@ type Consent struct {
 	Time          int64  `cbor:"9,keyasint"`  // unix seconds
 	Expiry        int64  `cbor:"10,keyasint"` // unix seconds
 	Sequence      uint64 `cbor:"11,keyasint,omitempty"`
+	// Guardian is the evidence that a guardian approved this, of a minor; nil of an adult.
+	Guardian *GuardianEvidence `cbor:"12,keyasint,omitempty"`
 }
 
 // Withdrawal is the statement that a consent ended. It says all that a receiver needs that has never heard
@@ -59,7 +61,7 @@ type Erasure struct {
 
 func (c Consent) check() bool {
 	return c.Consent.valid() && c.Controller != "" && c.Category != "" && c.Purpose != "" && !c.Subtree.IsZero() &&
-		!c.Notice.IsZero() && c.Expiry > c.Time
+		!c.Notice.IsZero() && c.Expiry > c.Time && (c.Guardian == nil || len(c.Guardian.Question) <= MaxApproval)
 }
 
 func (w Withdrawal) check() bool { return w.Consent.valid() && w.Controller != "" }

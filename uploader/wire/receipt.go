@@ -130,6 +130,8 @@ const (
 	ProblemBodyDiffers      ProblemType = "body-differs"
 	ProblemTooLarge         ProblemType = "too-large"
 	ProblemSlowDown         ProblemType = "slow-down"
+	// ProblemGuardian answers a minor's consent without its guardian's approval, or with one of something else.
+	ProblemGuardian ProblemType = "guardian-approval"
 	// ProblemMalformed answers what is not a message of this schema or not signed by the connection's key.
 	ProblemMalformed ProblemType = "malformed"
 	// ProblemCaseUnknown answers whoever asks about a case that did not come with this key.
@@ -171,7 +173,7 @@ func (p Problem) Kind() ProblemType {
 	}
 	switch p := ProblemType(kind); p {
 	case ProblemConsentUnknown, ProblemConsentWithdrawn, ProblemConsentExpired, ProblemPolicyMismatch, ProblemUndeclaredField,
-		ProblemWrongController, ProblemWrongEpoch, ProblemBodyDiffers, ProblemTooLarge, ProblemSlowDown, ProblemMalformed,
+		ProblemWrongController, ProblemWrongEpoch, ProblemBodyDiffers, ProblemTooLarge, ProblemSlowDown, ProblemGuardian, ProblemMalformed,
 		ProblemCaseUnknown:
 		return p
 	}

@@ -181,6 +181,10 @@ func (p *play) refused(ctx context.Context, tuple string) error {
 
 // ask shows the notices and answers them, as a person would.
 func (p *play) ask(ctx context.Context) error {
+	p.scene("The person declares an age band: minors would need a guardian")
+	if err := p.person(ctx, "scruple", "age", "declare", "18+"); err != nil {
+		return err
+	}
 	for _, tuple := range []string{deviceTuple, contactsTuple} {
 		p.scene("The person is asked about %s, and says yes", tuple)
 		if err := p.person(ctx, "scruple", "consent", "show", tuple); err != nil {

@@ -26,6 +26,8 @@ type Desk struct {
 	Ring     *keyring.Ring
 	Dir      string // of the ring; the ledgers are in Dir/ledger
 	Key      []byte // the device key
+	// Band is what the person declares when the register is opened first; that of an adult where empty.
+	Band consent.Band
 }
 
 // Setup opens an empty register in a fresh folder; it is closed when the test ends.
@@ -50,6 +52,14 @@ func (d *Desk) Open(t testing.TB, doc *policy.Document, o consent.Options) {
 		t.Fatal(err)
 	}
 	d.Ring, d.Register = ring, reg
+	if d.Band == consent.BandUnknown {
+		d.Band = consent.BandAdult
+	}
+	if reg.Age().Band == consent.BandUnknown {
+		if err := reg.DeclareAge(d.Band, Person); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // Close closes the register and the ring.

@@ -24,6 +24,7 @@ var consentKinds = []struct {
 	{consent.ErrSessionEnded, control.KindNoSession, false},
 	{consent.ErrNoSession, control.KindPolicy, true},
 	{consent.ErrUndeclared, control.KindPolicy, true},
+	{consent.ErrGuardian, control.KindGuardian, true},
 	{consent.ErrClosed, control.KindStopping, false},
 	{consent.ErrNotGiven, control.KindNotGiven, false},
 	{consent.ErrNotInForce, control.KindNotGiven, true},

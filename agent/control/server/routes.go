@@ -77,6 +77,14 @@ var routes = []route{
 	{"POST", "/v1/notices/pull", owner, atReceive, postAnnouncementsPull},
 	{"POST", "/v1/notices/decide", person, shortly, postAnnouncementDecide},
 
+	{"GET", "/v1/age", owner, shortly, getAge},
+	{"POST", "/v1/age", person, shortly, postAge},
+	{"POST", "/v1/guardian/enrol", person, shortly, postEnrol},
+	{"POST", "/v1/guardian/request", person, shortly, postGuardianRequest},
+	// Believed for the guardian's signature, whoever brings it.
+	{"POST", "/v1/guardian/approve", owner, shortly, postGuardianApprove},
+	{"GET", "/v1/guardian/report", owner, shortly, getGuardianReport},
+
 	// Taking back needs no more than being the owner: it must never be hard.
 	{"POST", "/v1/consents/{tuple}/withdraw", owner, shortly, postWithdraw},
 
@@ -169,6 +177,7 @@ func getStatus(s *Server, ctx context.Context, _ *request) (any, error) {
 	status.Tuples = notNil(status.Tuples)
 	status.Lanes = notNil(status.Lanes)
 	status.Unfinished = notNil(status.Unfinished)
+	status.Age.Questions, status.Age.Approved = notNil(status.Age.Questions), notNil(status.Age.Approved)
 	status.Notices.Unread, status.Notices.Stopped = notNil(status.Notices.Unread), notNil(status.Notices.Stopped)
 	return status, nil
 }

@@ -72,4 +72,5 @@ type Backend interface {
 	AnalyticsBackend
 	ApplicationBackend
 	NoticeBackend
+	GuardianBackend
 }

@@ -88,6 +88,7 @@ func TestAccess(t *testing.T) {
 		"/v1/ledger/compare":        `{"kept":"x"}`,
 		"/v1/location":              `{"tuple":"location/nearby"}`,
 		"/v1/clients/{id}/access":   `{"tuple":"location/nearby"}`,
+		"/v1/age":                   `{"band":"18+"}`,
 		"/v1/notices/decide":        `{"id":"messenger/1","continue":true}`,
 	}
 	for _, route := range routes {

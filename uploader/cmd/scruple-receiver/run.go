@@ -26,6 +26,7 @@ import (
 
 // runOptions are the flags of run.
 type runOptions struct {
+	guardians       bool
 	dev             bool
 	listen          string
 	controller      string
@@ -68,6 +69,7 @@ Without it, the folder holds controller.key (see keygen), and the policy must na
 	f.StringArrayVar(&o.layers, "policy-layer", nil, say("a signed policy that is laid over --policy; may be repeated", "叠加在 --policy 之上的已签名政策；可重复"))
 	f.StringArrayVar(&o.earlier, "policy-earlier", nil, say("an earlier version of the policy that is still accepted; may be repeated", "仍予接受的较早版本政策；可重复"))
 	f.StringVar(&o.policyKey, "policy-key", "", say("file with the policy's verifier key", "存放政策验证公钥的文件"))
+	f.BoolVar(&o.guardians, "require-guardian", false, say("the service is for minors: refuse a consent without its guardian's approval", "面向未成年人的服务：拒绝没有监护人批准的同意"))
 	f.StringVar(&o.certificate, "certificate", "", say("certificate chain, PEM", "证书链（PEM）"))
 	f.StringVar(&o.key, "certificate-key", "", say("private key of the certificate, PEM", "证书的私钥（PEM）"))
 	f.StringVar(&o.level, "log-level", "info", say("debug, info, warn or error", "日志级别：debug、info、warn 或 error"))
@@ -98,7 +100,7 @@ func (a *app) runDev(ctx context.Context, o runOptions, log *zap.Logger) (err er
 	}
 	d, err := receiver.OpenDev(receiver.DevOptions{
 		Dir: a.dir, Policy: yaml, Controller: policy.ControllerID(o.controller), Listen: o.listen,
-		Config: receiver.Config{Log: log},
+		Config: receiver.Config{Log: log, Guardians: o.guardians},
 	})
 	if err != nil {
 		return a.explain(err)
@@ -147,7 +149,7 @@ func (a *app) runReal(ctx context.Context, o runOptions, log *zap.Logger) (err e
 	if err != nil {
 		return a.explain(err)
 	}
-	rv, err := receiver.New(receiver.Config{Policy: doc, Earlier: earlier, Controller: ctrl.ID, Store: store, Signer: signer, Log: log})
+	rv, err := receiver.New(receiver.Config{Policy: doc, Earlier: earlier, Controller: ctrl.ID, Store: store, Signer: signer, Log: log, Guardians: o.guardians})
 	if err != nil {
 		return refused(err, a.say("the policy must hold the verifier key that keygen printed", "政策中须写入 keygen 输出的公钥"))
 	}

@@ -32,6 +32,8 @@ type Options struct {
 	Policy []byte
 	// Clock of the receiver; the real one where nil.
 	Clock *Clock
+	// Guardians says that it refuses a consent without a guardian's approval.
+	Guardians bool
 	// Limits per pseudonym; receiver.DefaultLimits where zero.
 	Limits receiver.Limits
 	// NotAfter is the end of the server certificate; a past time makes an expired one.
@@ -83,7 +85,7 @@ func (r *Receiver) Start(t testing.TB) {
 	}
 	dev, err := receiver.OpenDev(receiver.DevOptions{
 		Dir: o.Dir, Policy: o.Policy, Controller: o.Controller, Listen: "127.0.0.1:0", NotAfter: o.NotAfter,
-		Config: receiver.Config{Earlier: r.earlier, Now: r.Now, Limits: o.Limits, Faults: r.Faults, Log: o.Log},
+		Config: receiver.Config{Earlier: r.earlier, Guardians: o.Guardians, Now: r.Now, Limits: o.Limits, Faults: r.Faults, Log: o.Log},
 	})
 	if err != nil {
 		t.Fatal(err)
