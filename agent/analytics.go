@@ -17,6 +17,25 @@ import (
 	"github.com/scruple-agent/scruple/uploader/wire"
 )
 
+// Periods are the same for everybody: they end at multiples of their length, counted from a Monday in UTC. When a device
+// agreed or was started shows in none of them.
+const periodsFrom = 4 * 86400 // 5 January 1970
+
+// periodBegin returns when the period began that t is in.
+func periodBegin(t time.Time, length time.Duration) time.Time {
+	seconds := max(1, int64(length/time.Second))
+	since := (t.Unix() - periodsFrom) % seconds
+	if since < 0 {
+		since += seconds
+	}
+	return time.Unix(t.Unix()-since, 0)
+}
+
+// end is when the period ends that a counting which began then is in.
+func (c *collection) end(begin time.Time) time.Time {
+	return periodBegin(begin, c.period()).Add(c.period())
+}
+
 // periodOfCounts is how long counts are gathered that no schedule of the policy is about: those that an application submits.
 const periodOfCounts = 7 * policy.Day
 
@@ -161,7 +180,8 @@ func (c *collection) collectAnswers(p consent.Permit, now time.Time, asked bool)
 	if err != nil {
 		return 0, err
 	}
-	if !asked && now.Before(period.Begin.Add(c.period())) {
+	begin := periodBegin(now, c.period())
+	if !asked && now.Before(c.end(period.Begin)) {
 		return 0, nil
 	}
 	e := p.Effective()
@@ -169,8 +189,11 @@ func (c *collection) collectAnswers(p consent.Permit, now time.Time, asked bool)
 	if e.Purpose.Minimiser.Name == policy.MinimiseBuckets && len(period.Counts) == 0 {
 		questions = nil // no whole day was counted: that is no range
 	}
+	if e.Purpose.Minimiser.Name == policy.MinimiseCounts && !asked && !periodBegin(period.Begin, c.period()).Equal(period.Begin) {
+		questions = nil // counted since some time within the period: what is said is about whole ones
+	}
 	if len(questions) == 0 {
-		return 0, store.Close(p, nil, now, time.Now)
+		return 0, store.Close(p, nil, begin, time.Now)
 	}
 	affordable, err := c.agent.ring.Spend(questions[0], e.Purpose.Minimiser.Budget, len(questions), now.Unix())
 	if err != nil {
@@ -186,7 +209,11 @@ func (c *collection) collectAnswers(p consent.Permit, now time.Time, asked bool)
 		return 0, err
 	}
 	delay := e.Purpose.Minimiser.Delay
-	err = store.Close(p, list, now, func() time.Time { return now.Add(rand.N(max(delay, 1))) })
+	from := now
+	if !asked {
+		from = begin
+	}
+	err = store.Close(p, list, begin, func() time.Time { return from.Add(rand.N(max(delay, 1))) })
 	if err != nil {
 		return 0, err
 	}
@@ -200,7 +227,7 @@ func (c *collection) collectAnswers(p consent.Permit, now time.Time, asked bool)
 func (c *collection) nextAnswers(id wire.UUID, now time.Time) time.Time {
 	next := now.Add(c.interval())
 	if period, err := c.agent.answers.Period(id); err == nil && !period.Begin.IsZero() {
-		if end := period.Begin.Add(c.period()); end.Before(next) && end.After(now) {
+		if end := c.end(period.Begin); end.Before(next) && end.After(now) {
 			next = end
 		}
 	}

@@ -42,7 +42,7 @@ func (a *Agent) analyticsAt(now time.Time) []control.Analytics {
 		}
 		if state.InForce {
 			if p, err := a.answers.Period(state.Consent); err == nil && !p.Begin.IsZero() {
-				row.Since, row.Until = p.Begin.UTC(), p.Begin.Add(c.period()).UTC()
+				row.Since, row.Until = p.Begin.UTC(), c.end(p.Begin).UTC()
 			}
 		}
 		if !state.Consent.IsZero() {
