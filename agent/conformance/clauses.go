@@ -200,7 +200,10 @@ var clauses = []Clause{
 	{
 		ID:      "8",
 		Promise: Text{"minors need a guardian's written consent", "未成年人须经监护人书面同意"},
-		Missing: Text{"age bands and guardian keys", "年龄段和监护人密钥"},
+		Enforced: Text{
+			"an age band is declared, never a date, and whoever has declared none counts as a minor; a minor's guardian accepts the policy and approves each consent with a key that the device does not hold, once and for just this; the receiver can demand the evidence; the guardian sees kinds and amounts, takes back, and is told of breaches (agent/consent, uploader/wire, uploader/receiver)",
+			"只声明年龄段，不询问日期，未声明者视为未成年人；监护人用设备上没有的密钥接受政策并逐项批准每项同意，每次批准只用于一件事；接收端可要求出示凭据；监护人可了解种类和数量、撤回同意，并获知数据泄露（agent/consent、uploader/wire、uploader/receiver）",
+		},
 	},
 	{
 		ID:      "9",
