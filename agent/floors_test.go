@@ -27,7 +27,7 @@ var floors = [][]string{
 		"hasher/internal/contest", "agent/internal/testrun", "sensors/steps/pedometer",
 	},
 	{"agent/durable/durabletest", "agent/keyring", "hasher"},
-	{"agent/consent", "agent/items", "agent/clients", "agent/notices", "uploader/receiver"},
+	{"agent/consent", "agent/items", "agent/clients", "agent/notices", "agent/rights", "uploader/receiver"},
 	{"agent/consent/consenttest", "agent/receipt", "uploader/receiver/receivertest"},
 	{"sensors/device", "sensors/accel", "sensors/steps", "sensors/location", "sensors/contacts"},
 	{"sensors/sensortest", "agent/minimise"},

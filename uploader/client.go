@@ -66,7 +66,7 @@ type client struct {
 
 // client returns a client for a consent; the caller closes it. keyring.ErrNoKey when its identity is retired.
 func (u *Uploader) client(id policy.ControllerID, consent wire.UUID) (*client, error) {
-	identity, err := u.o.Ring.Identity(consent)
+	identity, err := u.identity(consent)
 	if err != nil {
 		return nil, err
 	}

@@ -51,7 +51,7 @@ func (u *Uploader) introduce(ctx context.Context, id wire.UUID, controller polic
 	u.mu.Lock()
 	t := u.task(taskID{LaneA, id}, controller, tuple)
 	u.mu.Unlock()
-	return u.work(ctx, t, u.sendMessages)
+	return u.work(ctx, t, u.sendMessages) // not its cases: what is to be sent next waits for this
 }
 
 // sendMessages sends the messages of one consent in order until none is left. No answer but the controller's receipt

@@ -57,6 +57,8 @@ type Options struct {
 	Answers *answers.Store
 	// Outcome is told of every success and failure of sending, if it is not nil. It must not call back.
 	Outcome func(ok bool)
+	// Cases is a second source of messages for lane A, nil for none.
+	Cases Outbox
 	// Policy returns the document in force: endpoints, pins and controllers' keys. Nil means the register's.
 	Policy func() *policy.Document
 	// Notices keeps what controllers announce; nil asks for none.
@@ -106,6 +108,7 @@ type task struct {
 
 	waiting  int
 	newest   uint64 // lane A: the newest message seen
+	filed    int64  // lane A: when the newest case was filed
 	since    time.Time
 	blocked  bool // lane B: the controller does not know the consent yet
 	running  bool
@@ -206,7 +209,7 @@ func (u *Uploader) Run(ctx context.Context) error {
 
 // run works on a task whose time has come.
 func (u *Uploader) run(ctx context.Context, t *task) {
-	send := u.sendMessages
+	send := u.sendLaneA
 	if t.id.lane == LaneB {
 		send = func(ctx context.Context, t *task) error {
 			_, err := u.sendBatches(ctx, t)
@@ -253,6 +256,7 @@ func (u *Uploader) refresh(now time.Time) {
 			f.newest = m.Seq
 		}
 	}
+	u.refreshCases(waiting)
 	for _, s := range u.o.Spool.Stats() {
 		tuple, ok := u.tupleOf(s.Consent)
 		if !ok || s.Reports == 0 || u.laneOf(tuple) != policy.LaneFeatures {
@@ -273,10 +277,10 @@ func (u *Uploader) refresh(now time.Time) {
 				t.next = u.instant(id.consent, now)
 			}
 		}
-		if f.newest > t.newest && t.waiting > 0 {
+		if (f.newest > t.newest || f.filed > t.filed) && t.waiting > 0 {
 			t.next = now // a withdrawal does not wait for the turn of what stands before it
 		}
-		t.waiting, t.newest, t.since, t.blocked = f.waiting, f.newest, f.since, f.blocked
+		t.waiting, t.newest, t.filed, t.since, t.blocked = f.waiting, f.newest, f.filed, f.since, f.blocked
 	}
 	for id, t := range u.tasks {
 		if waiting[id] != nil || t.running {

@@ -64,6 +64,8 @@ type State struct {
 	// Memo is the secret of the permanent answers of the analytics lane; Budgets what each of its purposes has spent.
 	Memo    Secret           `cbor:"14,keyasint,omitempty"`
 	Budgets map[string]Spent `cbor:"15,keyasint,omitempty"`
+	// Rights has the keys of the person's cases and the closed accounts. It is never nil.
+	Rights *Rights `cbor:"10,keyasint,omitempty"`
 }
 
 // LedgerState is what the ring knows of one ledger.
@@ -140,7 +142,7 @@ func (g *Grant) DestroyData() {
 func newState() *State {
 	return &State{
 		Ledgers: map[policy.ControllerID]*LedgerState{}, Grants: map[wire.UUID]*Grant{},
-		Places: map[policy.ControllerID]*Place{},
+		Places: map[policy.ControllerID]*Place{}, Rights: new(Rights).clone(),
 	}
 }
 
@@ -152,6 +154,7 @@ func (s *State) clone() *State {
 	c.cloneNotices(s)
 	c.cloneAnalytics(s)
 	c.cloneGuardian(s)
+	c.Rights = s.Rights.clone()
 	c.Ledgers = make(map[policy.ControllerID]*LedgerState, len(s.Ledgers))
 	for id, l := range s.Ledgers {
 		c.Ledgers[id] = l.clone()
@@ -229,6 +232,7 @@ func (s *State) wipe() {
 	s.wipeNotices()
 	clear(s.Memo)
 	s.wipeGuardian()
+	s.Rights.wipe()
 }
 
 var errState = errors.New("not a key ring")
@@ -273,7 +277,10 @@ func decodeState(plain []byte) (*State, error) {
 			return nil, errState
 		}
 	}
-	if !s.noticesOK() || !s.guardianOK() || !s.analyticsOK() || !s.placesOK() || !s.clientsOK() || s.Ledgers == nil || s.Grants == nil || s.HighWater < 0 || s.PolicyVersion < 0 || !s.checkPolicy() {
+	if s.Rights == nil {
+		s.Rights = new(Rights).clone()
+	}
+	if !s.noticesOK() || !s.guardianOK() || !s.analyticsOK() || !s.placesOK() || !s.clientsOK() || !s.Rights.ok() || s.Ledgers == nil || s.Grants == nil || s.HighWater < 0 || s.PolicyVersion < 0 || !s.checkPolicy() {
 		return nil, errState
 	}
 	return s, nil

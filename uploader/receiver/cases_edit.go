@@ -1,7 +1,6 @@
 package receiver
 
 import (
-	"maps"
 	"slices"
 	"time"
 
@@ -36,18 +35,7 @@ func (rv *Receiver) correct(tx queryer, m wire.Case, now time.Time) (outcome, er
 	if e.CheckReport(m.Fields) != nil {
 		return refusedCase(wire.ReasonInvalid, ""), nil
 	}
-	n, err := rv.cfg.Store.editBatches(tx, m.Consent, func(it wire.Item) (map[string]any, bool) {
-		if !m.Selects(it) {
-			return nil, false
-		}
-		// Without an item, what has none of the fields is not about them.
-		if m.Item == "" && !slices.ContainsFunc(slices.Collect(maps.Keys(m.Fields)), func(name string) bool { _, has := it.Fields[name]; return has }) {
-			return nil, false
-		}
-		changed := maps.Clone(it.Fields)
-		maps.Copy(changed, m.Fields)
-		return changed, true
-	})
+	n, err := rv.cfg.Store.editBatches(tx, m.Consent, func(it wire.Item) (map[string]any, bool) { return m.Apply(it, nil) })
 	return counted(n, wire.ReasonFulfilled), err
 }
 
@@ -88,23 +76,11 @@ func (rv *Receiver) eraseSelected(tx queryer, m wire.Case) (outcome, error) {
 	}
 	reason := wire.ReasonFulfilled
 	n, err := rv.cfg.Store.editBatches(tx, m.Consent, func(it wire.Item) (map[string]any, bool) {
-		if !m.Selects(it) {
-			return nil, false
-		}
-		left := maps.Clone(it.Fields)
-		maps.DeleteFunc(left, func(name string, _ any) bool {
-			if len(m.Names) > 0 {
-				return slices.Contains(m.Names, name)
-			}
-			return !slices.Contains(immutable, name)
-		})
+		left, change := m.Apply(it, immutable)
 		if len(m.Names) == 0 && len(left) > 0 {
 			reason = wire.ReasonImmutableKept
 		}
-		if len(m.Names) > 0 && len(left) == 1 && left[itemField] != nil {
-			left = nil // the name of an item without anything in it
-		}
-		return left, len(left) != len(it.Fields)
+		return left, change
 	})
 	return counted(n, reason), err
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -119,11 +120,45 @@ type Case struct {
 // Selects reports whether an item is one that the case is about.
 func (c Case) Selects(it Item) bool {
 	if c.Item != "" {
-		if name, _ := it.Fields["item"].(string); name != c.Item {
+		if name, _ := it.Fields[itemField].(string); name != c.Item {
 			return false
 		}
 	}
 	return (c.From == 0 || it.Time >= c.From) && (c.Until == 0 || it.Time < c.Until)
+}
+
+// itemField names an item, in categories that have items.
+const itemField = "item"
+
+// Apply returns what a correction or an erasure makes of an item's fields, and whether that is a change. An erasure leaves the fields
+// that are immutable, unless it names others; no field is left of an item that goes. Both ends use it.
+func (c Case) Apply(it Item, immutable []string) (fields map[string]any, change bool) {
+	if !c.Selects(it) {
+		return nil, false
+	}
+	left := maps.Clone(it.Fields)
+	switch c.Kind {
+	case CaseCorrection:
+		// Without an item, what has none of the fields is not what is corrected.
+		has := func(name string) bool { _, ok := it.Fields[name]; return ok }
+		if c.Item == "" && !slices.ContainsFunc(slices.Collect(maps.Keys(c.Fields)), has) {
+			return nil, false
+		}
+		maps.Copy(left, c.Fields)
+		return left, true
+	case CaseErasure:
+		maps.DeleteFunc(left, func(name string, _ any) bool {
+			if len(c.Names) > 0 {
+				return slices.Contains(c.Names, name)
+			}
+			return !slices.Contains(immutable, name)
+		})
+		if _, item := left[itemField]; item && len(left) == 1 && len(it.Fields) > 1 {
+			left = nil // the name of an item without anything in it
+		}
+		return left, len(left) != len(it.Fields)
+	}
+	return nil, false
 }
 
 // whole reports whether everything is there that the kind needs, and nothing else.
