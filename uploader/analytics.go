@@ -194,8 +194,13 @@ func (u *Uploader) sendAnswer(ctx context.Context, tuple policy.Tuple, a answers
 		return false, err
 	}
 	defer c.close()
+	ctx, land := u.whileAllowed(ctx, tuple.Controller)
+	defer land()
 	ctx, cancel := u.o.Register.Context(ctx, a.Consent)
 	defer cancel()
+	if err := u.stopped(tuple.Controller); err != nil {
+		return false, err
+	}
 	entry, err := u.o.Journal.Begin(LaneC, a.Consent, http.MethodPost, "/v1/analytics", a.Body)
 	if err != nil {
 		return false, err // what cannot be recorded does not leave

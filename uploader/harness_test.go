@@ -27,6 +27,7 @@ import (
 	"github.com/scruple-agent/scruple/agent/consent/consenttest"
 	"github.com/scruple-agent/scruple/agent/minimise"
 	"github.com/scruple-agent/scruple/agent/policy"
+	"github.com/scruple-agent/scruple/uploader/answers"
 	"github.com/scruple-agent/scruple/uploader/journal"
 	"github.com/scruple-agent/scruple/uploader/spool"
 	"github.com/scruple-agent/scruple/uploader/wire"
@@ -221,13 +222,19 @@ func (c *controller) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s := seen{line: r.Method + " " + r.URL.Path, header: r.Header, body: body, at: time.Now()}
 	c.mu.Lock()
 	if r.TLS != nil {
-		s.cert = r.TLS.PeerCertificates[0]
+		if len(r.TLS.PeerCertificates) > 0 {
+			s.cert = r.TLS.PeerCertificates[0]
+		}
 		c.resumed = c.resumed || r.TLS.DidResume
 	}
 	c.requests = append(c.requests, s)
 	answer := c.answer
 	c.mu.Unlock()
 	if answer != nil && answer(w, r, body) {
+		return
+	}
+	if r.Method == http.MethodPost {
+		w.WriteHeader(http.StatusNoContent)
 		return
 	}
 	if r.Method == http.MethodGet && strings.HasPrefix(r.URL.Path, "/v1/consents/") {
@@ -315,6 +322,7 @@ type house struct {
 	desk    *consenttest.Desk
 	spool   *spool.Spool
 	journal *journal.Journal
+	answers *answers.Store
 	far     *controller
 	server  *http.Server
 	link    link
@@ -351,7 +359,7 @@ func buildHouse(t testing.TB, o Options, l link) *house {
 
 // serve answers on a listener until the server is closed.
 func serve(ln net.Listener, far *controller, config *tls.Config) *http.Server {
-	config.ClientAuth = tls.RequireAnyClientCert
+	config.ClientAuth = tls.RequestClientCert
 	s := &http.Server{Handler: far, TLSConfig: config, ErrorLog: log.New(io.Discard, "", 0)}
 	s.ConnState = func(_ net.Conn, state http.ConnState) {
 		if state == http.StateNew {
@@ -377,11 +385,14 @@ func (h *house) open(t testing.TB) {
 	if h.journal, err = journal.Open(filepath.Join(h.desk.Dir, "journal"), h.desk.Ring, journal.Limits{}); err != nil {
 		t.Fatal(err)
 	}
+	if h.answers, err = answers.Open(filepath.Join(h.desk.Dir, "answers"), h.desk.Ring, h.desk.Register.Retention); err != nil {
+		t.Fatal(err)
+	}
 	o := h.options
-	o.Register, o.Spool, o.Ring, o.Journal = h.desk.Register, h.spool, h.desk.Ring, h.journal
+	o.Register, o.Spool, o.Ring, o.Journal, o.Answers = h.desk.Register, h.spool, h.desk.Ring, h.journal, h.answers
 	h.Uploader = New(o)
 	h.desk.Register.OnWithdrawn(func(id wire.UUID, _ policy.Tuple) {
-		if err := errors.Join(h.spool.Erase(id), h.journal.Forget(id)); err != nil {
+		if err := errors.Join(h.spool.Erase(id), h.answers.Erase(id), h.journal.Forget(id)); err != nil {
 			t.Error(err)
 		}
 		h.Kick()

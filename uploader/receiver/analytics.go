@@ -179,7 +179,8 @@ func estimate(q policy.Question, told []int) []RangeEstimate {
 		if n > 0 {
 			seen := float64(told[i]) / float64(n)
 			r.Share = (seen - other) / (keep - other)
-			r.StandardError = math.Sqrt(seen*(1-seen)/float64(max(1, n-1))) / (keep - other)
+			likely := min(max(seen, other), keep) // whatever is true, a range is told with a probability between these
+			r.StandardError = math.Sqrt(likely*(1-likely)/float64(max(1, n-1))) / (keep - other)
 		}
 		list[i] = r
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -146,3 +147,52 @@ func TestUsersBadLines(t *testing.T) {
 type failing struct{}
 
 func (failing) Read([]byte) (int, error) { return 0, os.ErrClosed }
+
+// TestAnalyticsTable shows what the answers say, as a table and as JSON.
+func TestAnalyticsTable(t *testing.T) {
+	r := receivertest.New(t, receivertest.Options{})
+	e, err := r.Policy.Effective("crash", "statistics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := e.Questions()[0]
+	tr := r.Client(t, "crash", "statistics").HTTP.Transport.(*http.Transport).Clone()
+	tr.TLSClientConfig.Certificates = nil
+	defer tr.CloseIdleConnections()
+	for i := range uint(10) {
+		body, err := wire.EncodeAnswer(wire.Answer{
+			Version: 1, ID: wire.NewUUID(), Category: "crash", Purpose: "statistics", Field: q.Field, Question: q.Tag(), Range: i / 5,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := (&http.Client{Transport: tr}).Post(r.URL+"/v1/analytics", "application/cbor", bytes.NewReader(body))
+		if err != nil || resp.StatusCode != http.StatusNoContent {
+			t.Fatal(resp, err)
+		}
+		resp.Body.Close()
+	}
+	var out, errs bytes.Buffer
+	if code := run(t.Context(), []string{"analytics", "--dir", r.Dir}, func(string) string { return "" }, nil, &out, &errs); code != exitDone {
+		t.Fatal(errs.String())
+	}
+	for _, want := range []string{"crash/statistics  crashes", "0 ", "1-9 ", "100+ ", "108.2 %"} { // (0.5 - 0.175) / (0.475 - 0.175)
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("the table has no %q:\n%s", want, out.String())
+		}
+	}
+	out.Reset()
+	if code := run(t.Context(), []string{"analytics", "--dir", r.Dir, "--json"}, func(string) string { return "" }, nil, &out, &errs); code != exitDone {
+		t.Fatal(errs.String())
+	}
+	var list []struct {
+		Answers int `json:"answers"`
+		Ranges  []struct {
+			Share float64 `json:"share"`
+			Error float64 `json:"standard_error"`
+		} `json:"ranges"`
+	}
+	if err := json.Unmarshal(out.Bytes(), &list); err != nil || len(list) != 1 || list[0].Answers != 10 || len(list[0].Ranges) != 4 || list[0].Ranges[0].Error <= 0 {
+		t.Errorf("%s, %v", out.String(), err)
+	}
+}
