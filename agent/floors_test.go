@@ -30,7 +30,7 @@ var floors = [][]string{
 	{"agent/consent", "agent/items", "agent/clients", "agent/notices", "agent/rights", "uploader/receiver"},
 	{"agent/consent/consenttest", "agent/receipt", "uploader/receiver/receivertest"},
 	{"sensors/device", "sensors/accel", "sensors/steps", "sensors/location", "sensors/contacts"},
-	{"sensors/sensortest", "agent/minimise"},
+	{"sensors/sensortest", "sensors/contacts/carddav", "sensors/contacts/evolution", "agent/minimise"},
 	{"uploader/spool", "uploader/journal", "uploader/answers"},
 	{"uploader"},
 	{"agent/control/server"},

@@ -174,7 +174,7 @@ func (f *folders) start(r *Reading, path string) bool {
 	if r.mem != nil {
 		key = r.mem.Keyer().Name(Key{}, path)
 		if r.mem.Has(key) {
-			if m, ok := statPath(path); ok && r.Known(f.item(r, key, m)) {
+			if m, ok := statPath(path); ok && r.Known(r.file(key, m)) {
 				return false
 			}
 		}
@@ -193,17 +193,13 @@ func (f *folders) take(r *Reading, d *folder, n node) bool {
 	if r.mem != nil {
 		key = r.mem.Keyer().Name(d.key, n.name)
 		if r.mem.Has(key) {
-			if m, ok := d.dir.stat(n.name); ok && r.Known(f.item(r, key, m)) {
+			if m, ok := d.dir.stat(n.name); ok && r.Known(r.file(key, m)) {
 				return false
 			}
 		}
 	}
 	file, m, err := d.dir.open(n.name)
 	return f.begin(r, file, m, err, key, d.path, n.name)
-}
-
-func (f *folders) item(r *Reading, key Key, m mark) Item {
-	return Item{key, r.mem.Keyer().Numbers(m.dev, m.ino, m.size, uint64(m.mtime), uint64(m.ctime))}
 }
 
 // begin takes an opened file, if it is one.
@@ -218,8 +214,7 @@ func (f *folders) begin(r *Reading, file *file, m mark, err error, key Key, base
 	}
 	f.file, f.base, f.path = file, base, path
 	if r.mem != nil && m != (mark{}) {
-		last := r.began.Add(-settled).UnixNano()
-		r.Begin(f.item(r, key, m), m.mtime < last && m.ctime < last)
+		r.Begin(r.file(key, m), r.settled(m))
 	}
 	return true
 }

@@ -64,6 +64,14 @@ func statPath(path string) (mark, bool) {
 	return markOf(&st), true
 }
 
+func markFile(f *os.File) (mark, bool) {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return mark{}, false
+	}
+	return markOf(&st), true
+}
+
 func raw(fd int, err error) (*file, mark, error) {
 	if err != nil {
 		return nil, mark{}, err

@@ -50,6 +50,8 @@ type Scanner struct {
 	begun  bool  // a text is being read
 	ended  error // why reading stopped before the end
 	closed bool
+
+	grouped bool // the memory knows that this source has its turn
 }
 
 // Scan returns a Scanner over paths: each a vCard file or a folder, which is
@@ -108,6 +110,10 @@ func (s *Scanner) begin(ctx context.Context) error {
 	}
 	if err := s.r.Check(); err != nil {
 		return s.end(err)
+	}
+	if !s.grouped && s.r.mem != nil {
+		s.r.mem.Group(Key{}) // sources are read one after another
+		s.grouped = true
 	}
 	src, err := s.shelf.Next(ctx, &s.r)
 	switch {

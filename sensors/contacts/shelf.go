@@ -6,6 +6,7 @@ import (
 	"crypto/cipher"
 	"encoding/binary"
 	"io"
+	"os"
 	"time"
 )
 
@@ -170,6 +171,29 @@ func (r *Reading) Known(it Item) bool {
 	return ok
 }
 
+// File makes an item of an open file, named by its path, and tells whether it was
+// left alone for long enough to be remembered. It is false where the system tells
+// no state of a file, and without a memory.
+func (r *Reading) File(f *os.File, path string) (it Item, keep, ok bool) {
+	if r.mem == nil {
+		return it, false, false
+	}
+	m, ok := markFile(f)
+	if !ok {
+		return it, false, false
+	}
+	return r.file(r.mem.Keyer().Name(Key{}, path), m), r.settled(m), true
+}
+
+func (r *Reading) file(key Key, m mark) Item {
+	return Item{key, r.mem.Keyer().Numbers(m.dev, m.ino, m.size, uint64(m.mtime), uint64(m.ctime))}
+}
+
+func (r *Reading) settled(m mark) bool {
+	last := r.began.Add(-settled).UnixNano()
+	return m.mtime < last && m.ctime < last
+}
+
 // Stay counts all items of the memory's group but those of changed as unchanged.
 func (r *Reading) Stay(changed map[Key]bool) {
 	r.unchanged(r.mem.Stay(changed))
@@ -184,6 +208,14 @@ func (r *Reading) unchanged(out Outcome) {
 // Begin says what the text that Next is about to return is. keep is whether it
 // may be remembered.
 func (r *Reading) Begin(it Item, keep bool) { r.item, r.keep, r.open = it, keep, true }
+
+// Lose says that something of the memory's group was not read, so that no state
+// may stand for the whole group.
+func (r *Reading) Lose() {
+	if r.mem != nil {
+		r.mem.Begin(Item{})
+	}
+}
 
 // Skip counts something that was passed over, under a word that says why.
 func (r *Reading) Skip(word string) {
