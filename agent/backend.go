@@ -132,6 +132,9 @@ func (a *Agent) tupleStatus(t policy.Tuple, spooled map[wire.UUID]spool.Stat, la
 	c.mu.Lock()
 	problem := c.problem
 	row.Collected, row.Due = c.collected.UTC(), c.due.UTC()
+	if c.rules().Category.Source == policy.SourceContacts && state.InForce {
+		row.Books = c.bookStates()
+	}
 	var until time.Time
 	if c.session != nil {
 		until = c.session.Until()

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/scruple-agent/scruple/agent/consent"
+	"github.com/scruple-agent/scruple/agent/control"
 	"github.com/scruple-agent/scruple/agent/minimise"
 	"github.com/scruple-agent/scruple/agent/policy"
 	"github.com/scruple-agent/scruple/sensors/accel"
@@ -35,6 +36,9 @@ type collection struct {
 	session   *consent.Session
 	counter   *steps.Source // open while its consent holds
 	counts    map[string]int
+	books     []control.Book // of contacts: how the last readings went
+	failures  int            // readings of contacts that failed in a row
+	busy      bool           // contacts are being read in the background
 	motion    minimise.Motion
 	steps     minimise.Steps
 	location  *minimise.Location // nil before the first session of a consent
@@ -96,7 +100,7 @@ func (c *collection) forget() {
 		c.session.Close()
 	}
 	c.closeCounter()
-	c.session, c.problem, c.counts = nil, nil, nil
+	c.session, c.problem, c.counts, c.books, c.failures = nil, nil, nil, nil, 0
 	c.due, c.collected, c.window = time.Time{}, time.Time{}, time.Time{}
 	c.motion, c.steps, c.location = minimise.Motion{}, minimise.Steps{}, nil
 	c.told, c.here, c.opener = minimise.Report{}, false, ""

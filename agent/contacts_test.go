@@ -2,13 +2,19 @@ package agent_test
 
 import (
 	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/scruple-agent/scruple/agent/control"
 	"github.com/scruple-agent/scruple/sensors/contacts/booktest"
 	"github.com/scruple-agent/scruple/uploader/wire"
 )
@@ -110,6 +116,98 @@ func TestAddressBookIsRemembered(t *testing.T) {
 	for _, e := range r.logs.All() {
 		if strings.Contains(e.Message, "canary") {
 			t.Error("a path of the person's is in the log")
+		}
+	}
+}
+
+// davServer is a CardDAV server with one book of one card, which can be switched off.
+func davServer(t *testing.T) (url string, down *atomic.Bool) {
+	t.Helper()
+	down = new(atomic.Bool)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		if down.Load() {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		w.WriteHeader(http.StatusMultiStatus)
+		prop := "<d:resourcetype><d:collection/><c:addressbook/></d:resourcetype>"
+		href := "/canary-book/"
+		switch {
+		case strings.Contains(string(body), "multiget"):
+			href, prop = href+"a.vcf", "<c:address-data>BEGIN:VCARD\nTEL:+44 7700 900123\nEND:VCARD</c:address-data><d:getetag>1</d:getetag>"
+		case r.Header.Get("Depth") == "1":
+			href, prop = href+"a.vcf", "<d:getetag>1</d:getetag>"
+		}
+		fmt.Fprintf(w, `<d:multistatus xmlns:d="DAV:" xmlns:c="urn:ietf:params:xml:ns:carddav"><d:response><d:href>%s</d:href><d:propstat><d:prop>%s</d:prop></d:propstat></d:response></d:multistatus>`, href, prop)
+	}))
+	t.Cleanup(s.Close)
+	return s.URL + "/canary-book/", down
+}
+
+// TestSeveralBooks: what stands in files and on a server is reported together; status names each; when one fails
+// nothing is reported, and the person sees which and why.
+func TestSeveralBooks(t *testing.T) {
+	s := base(t)
+	file := filepath.Join(filepath.Dir(s.StateDir), "canary.vcf")
+	if err := os.WriteFile(file, []byte("BEGIN:VCARD\nTEL:+44 7700 900124\nEND:VCARD\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.Contacts.Paths = []string{file}
+	s.Contacts.Evolution = []string{filepath.Join(filepath.Dir(s.StateDir), "canary-absent")}
+	var down *atomic.Bool
+	s.Contacts.CardDAV.URL, down = davServer(t)
+	r, _ := withReceiver(t, s)
+	const tuple = "contacts/find-friends"
+	r.give(t, tuple)
+	eventually(t, "the books are read", func() bool { return r.tuple(t, tuple).Spool.Reports == 1 })
+	books := func() map[string]control.Book {
+		t.Helper()
+		found := map[string]control.Book{}
+		for _, b := range r.tuple(t, tuple).Books {
+			found[b.Source] = b
+		}
+		return found
+	}
+	got, err := r.Collect(t.Context(), tuple)
+	if err != nil || got.Counts["cards"] != 2 || got.Counts["values"] != 2 {
+		t.Errorf("counts %v, %v, want two cards", got.Counts, err)
+	}
+	b := books()
+	if b[control.BookFiles].Counts["cards"] != 1 || b[control.BookCardDAV].Counts["cards"] != 1 || b[control.BookFiles].Error != "" ||
+		b[control.BookCardDAV].Read.IsZero() || b[control.BookEvolution].Error == "" {
+		t.Errorf("status shows %+v", b)
+	}
+
+	before := r.tuple(t, tuple).Spool.Reports
+	down.Store(true)
+	if _, err := r.Collect(t.Context(), tuple); control.ExitCode(err) != control.ExitFailed {
+		t.Errorf("collected without the server: %v", err)
+	}
+	row := r.tuple(t, tuple)
+	if row.Spool.Reports != before || row.Reason != control.ReasonSourceError || !strings.Contains(row.Detail, "503") {
+		t.Errorf("with the server down: %d reports, before %d, %q %q", row.Spool.Reports, before, row.Reason, row.Detail)
+	}
+	b = books()
+	if !strings.Contains(b[control.BookCardDAV].Error, "503") || b[control.BookCardDAV].Counts["cards"] != 1 {
+		t.Errorf("status shows %+v", b)
+	}
+	for _, b := range b {
+		if strings.Contains(b.Error, "canary") || strings.Contains(b.Error, "127.0.0.1") {
+			t.Errorf("status tells a path or an address: %s", b.Error)
+		}
+	}
+	down.Store(false)
+	if _, err := r.Collect(t.Context(), tuple); err != nil {
+		t.Error(err)
+	}
+	if row := r.tuple(t, tuple); !row.Collecting || row.Books[0].Error != "" {
+		t.Errorf("after the server came back: %+v", row)
+	}
+	r.stop()
+	for _, e := range r.logs.All() {
+		if text := fmt.Sprint(e.Message, e.ContextMap()); strings.Contains(text, "canary") || strings.Contains(text, "127.0.0.1") {
+			t.Errorf("a path or an address is in the log: %s", e.Message)
 		}
 	}
 }

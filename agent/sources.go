@@ -14,7 +14,7 @@ import (
 type sources struct {
 	device   device.Roots
 	sys      fs.FS
-	contacts []string
+	contacts settings.Contacts
 	gpsd     string
 	region   string
 }
@@ -27,7 +27,7 @@ func openSources(s settings.Settings) (*sources, error) {
 		return nil, fmt.Errorf("settings: iio_root cannot be opened")
 	}
 	roots := device.Roots{Sys: rootFS("/sys"), Proc: rootFS("/proc"), Etc: os.DirFS("/etc")}
-	return &sources{device: roots, sys: sys, contacts: s.Contacts.Paths, gpsd: s.GPSD, region: s.Region}, nil
+	return &sources{device: roots, sys: sys, contacts: s.Contacts, gpsd: s.GPSD, region: s.Region}, nil
 }
 
 // rootFS returns the directory as a capability: nothing outside it can be reached, not even through symbolic links.

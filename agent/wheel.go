@@ -73,6 +73,9 @@ func (a *Agent) turn(ctx context.Context, now time.Time) (next time.Time) {
 		if ctx.Err() != nil {
 			return time.Time{}
 		}
+		if c.background(ctx) {
+			continue
+		}
 		_, _ = c.collect(ctx, false) // its outcome is in the collection's state
 		sooner(c.nextDue(time.Now()))
 	}

@@ -67,6 +67,7 @@ func (a *app) writeStatus(w io.Writer, s control.Status) {
 	}
 	table(w, rows)
 
+	a.writeBooks(w, s)
 	a.writeFeatures(w, s)
 	a.writeTroubles(w, s)
 }

@@ -172,6 +172,7 @@ type Tuple struct {
 	FeatureName Text      `json:"feature_name,omitempty"`
 	Mode        string    `json:"mode"` // "background", "session" or "submitted"
 	Source      Source    `json:"source"`
+	Books       []Book    `json:"books,omitempty"` // of contacts: what is read together
 	Spool       Spool     `json:"spool"`
 	Collected   time.Time `json:"collected,omitzero"` // last report made
 	Sent        time.Time `json:"sent,omitzero"`      // last batch acknowledged

@@ -88,6 +88,9 @@ func FlagName(name string) string {
 // unknown says what is wrong with a key that does not exist, and what to do instead.
 func unknown(name string) string {
 	lower := strings.ToLower(name)
+	if strings.HasSuffix(lower, "password") {
+		return "settings hold no secrets; name the file that holds it: contacts.carddav.password_file"
+	}
 	for _, word := range []string{"epoch", "secret", "password", "passphrase", "token", "pepper", "salt", "private", "seed", "key"} {
 		if strings.Contains(lower, word) {
 			return "settings hold no secrets: the epoch key comes from the controller after consent, the other keys are made on the device"

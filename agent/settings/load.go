@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -183,6 +184,7 @@ func (s *Settings) check(where map[string]string) (faults Faults) {
 	fault(slices.Contains([]string{"debug", "info", "warn", "error"}, s.Log.Level), "log.level", "the levels are debug, info, warn, error")
 	fault(slices.Contains([]string{"auto", "json", "console"}, s.Log.Format), "log.format", "the formats are auto, json, console")
 	fault(s.Upload.Slot >= 0 && s.Upload.Slot <= 24*time.Hour, "upload.slot", "not between 0 and 24h")
+	faults = append(faults, s.Contacts.CardDAV.check(where)...)
 	problem := s.readPolicyKey()
 	fault(problem == "", "policy_key", problem)
 	if s.GPSD != "" {
@@ -191,6 +193,32 @@ func (s *Settings) check(where map[string]string) (faults Faults) {
 		fault(err == nil && perr == nil && host != "" && n > 0, "gpsd", "not host:port")
 	}
 	return faults
+}
+
+// check looks at the values. What is missing is told at what it is missing for.
+func (c CardDAV) check(where map[string]string) (faults Faults) {
+	const section = "contacts.carddav"
+	at := cmp.Or(where[section+".url"], where[section+".user"], where[section+".password_file"], where[section+".ca_file"], "default")
+	switch {
+	case c == CardDAV{}:
+	case c.URL == "":
+		faults.add(at, section+".url", "missing")
+	case !davURL(c.URL):
+		faults.add(at, section+".url", "not an https address (http to this machine alone), or one with a user, password or query in it")
+	case c.User != "" && c.PasswordFile == "":
+		faults.add(at, section+".password_file", "missing: a file that holds the password, readable to its owner alone")
+	}
+	return faults
+}
+
+// davURL tells whether a password may be sent to an address.
+func davURL(s string) bool {
+	u, err := url.Parse(s)
+	if err != nil || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return false
+	}
+	ip := net.ParseIP(u.Hostname())
+	return u.Scheme == "https" || u.Scheme == "http" && (u.Hostname() == "localhost" || ip != nil && ip.IsLoopback())
 }
 
 // readPolicyKey replaces the path of a file by the key that it holds, and says what is wrong.
@@ -248,12 +276,16 @@ func (s *Settings) resolve(where map[string]string) (faults Faults) {
 		path("policy_layers", &s.PolicyLayers[i])
 	}
 	path("iio_root", &s.IIORoot)
-	for i := range s.Contacts.Paths {
-		if s.Contacts.Paths[i] == "" {
-			faults.add(cmp.Or(where["contacts.paths"], "default"), "contacts.paths", "an empty path")
-			continue
+	for key, list := range map[string][]string{"contacts.paths": s.Contacts.Paths, "contacts.evolution": s.Contacts.Evolution} {
+		for i := range list {
+			if list[i] == "" {
+				faults.add(cmp.Or(where[key], "default"), key, "an empty path")
+				continue
+			}
+			path(key, &list[i])
 		}
-		path("contacts.paths", &s.Contacts.Paths[i])
 	}
+	path("contacts.carddav.password_file", &s.Contacts.CardDAV.PasswordFile)
+	path("contacts.carddav.ca_file", &s.Contacts.CardDAV.CAFile)
 	return faults
 }

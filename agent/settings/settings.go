@@ -86,6 +86,26 @@ type Contacts struct {
 	// Paths are .vcf files and folders of them. Default none: no address book is guessed. In the
 	// environment they are separated like PATH.
 	Paths []string `mapstructure:"paths"`
+
+	// Evolution are contacts.db files of Evolution, or the folder that holds them
+	// (~/.local/share/evolution/addressbook). Default none. In the environment they are separated like PATH.
+	Evolution []string `mapstructure:"evolution"`
+
+	// CardDAV is an address book on a server.
+	CardDAV CardDAV `mapstructure:"carddav"`
+}
+
+// CardDAV says where a server's address book is and how it is reached. All of the sources that are set are read.
+type CardDAV struct {
+	// URL is that of the book, the account or the server: https, or http to this machine. It holds neither user nor
+	// password. Default "": none.
+	URL string `mapstructure:"url"`
+	// User is the name that the server knows the person by. Default "": the server asks for none.
+	User string `mapstructure:"user"`
+	// PasswordFile holds the password, readable to its owner alone. It is needed with User.
+	PasswordFile string `mapstructure:"password_file"`
+	// CAFile is a PEM file of the authorities that may vouch for the server. Default "": the system's.
+	CAFile string `mapstructure:"ca_file"`
 }
 
 // Log is what the daemon writes to standard error. No line holds a personal value, at any level.
