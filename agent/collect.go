@@ -142,11 +142,14 @@ func (c *collection) collect(ctx context.Context, asked bool) (reports int, err 
 		reports = len(made)
 	}
 	now := time.Now()
-	due := now.Add(c.interval())
+	var due time.Time
 	if c.analytics() {
 		due = c.nextAnswers(permit.Consent(), now)
 	}
 	c.mu.Lock()
+	if due.IsZero() {
+		due = now.Add(c.wait(err))
+	}
 	c.problem = err
 	c.due = due
 	if reports > 0 && err == nil {
