@@ -151,8 +151,16 @@ func withReceiver(t *testing.T, s settings.Settings) (*running, *receivertest.Re
 	return start(t, s), rcv
 }
 
+// give is an adult who reads a notice and agrees.
 func (r *running) give(t *testing.T, tuple string) {
 	t.Helper()
+	if age, err := r.Age(t.Context()); err != nil {
+		t.Fatal(err)
+	} else if age.Band == "" {
+		if _, err := r.DeclareAge(t.Context(), "18+"); err != nil {
+			t.Fatal(err)
+		}
+	}
 	n, err := r.Show(t.Context(), tuple, "en")
 	if err != nil {
 		t.Fatal(err)
