@@ -1,5 +1,5 @@
 // Package contacts reads an address book: a vCard file, or a folder of them as
-// KDE, khard and vdirsyncer keep. The source opens with a consent.Permit and
+// KDE, khard and vdirsyncer keep, or of .contact files as Windows keeps. The source opens with a consent.Permit and
 // yields the telephone numbers and e-mail addresses one at a time; names,
 // photos and everything else stay unread (see package vcard).
 //
@@ -7,8 +7,12 @@
 // command line alone, where a person looks at their own files.
 //
 // File names are personal data too: no error and no count names a path; what
-// is wrong is told as "card 17 of file 2". What is left out: address books in
-// databases (Evolution, macOS) and on servers (CardDAV).
+// is wrong is told as "card 17 of file 2". Packages carddav and evolution bring
+// the cards of servers and of Evolution's databases here, as a Shelf.
+//
+// What is left out: the database of macOS (AddressBook-v22.abcddb), whose tables
+// are not documented and change with the system, and that of the People app of
+// Windows. Both can export vCards, and both can lie on a CardDAV server.
 package contacts
 
 import (

@@ -140,7 +140,7 @@ func (f *folders) Next(_ context.Context, r *Reading) (io.Reader, error) {
 			path := f.todo[0]
 			f.todo = f.todo[1:]
 			if f.start(r, path) {
-				return f.file, nil
+				return f.text(), nil
 			}
 			continue
 		}
@@ -158,7 +158,7 @@ func (f *folders) Next(_ context.Context, r *Reading) (io.Reader, error) {
 			continue
 		}
 		if f.take(r, d, next) {
-			return f.file, nil
+			return f.text(), nil
 		}
 	}
 }
@@ -300,7 +300,7 @@ func wanted(r *Reading, d *dir, name string, k kind) (node, bool) {
 
 func isCard(name string) bool {
 	ext := filepath.Ext(name)
-	return ext == ".vcf" || strings.EqualFold(ext, ".vcf") || strings.EqualFold(ext, ".vcard")
+	return ext == ".vcf" || strings.EqualFold(ext, ".vcf") || strings.EqualFold(ext, ".vcard") || isContact(name)
 }
 
 // kindOf is the kind of a mode.
@@ -354,6 +354,14 @@ func (f *folders) name() string {
 		return f.path
 	}
 	return filepath.Join(f.base, f.path)
+}
+
+// text returns what is in the open file as vCards.
+func (f *folders) text() io.Reader {
+	if isContact(f.path) {
+		return &windowsContact{src: f.file}
+	}
+	return f.file
 }
 
 // leave closes the open file.

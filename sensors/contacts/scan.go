@@ -57,7 +57,7 @@ type Scanner struct {
 // Scan returns a Scanner over paths: each a vCard file or a folder, which is
 // read with all folders below it in the order of their names (a folder of more
 // than batch files is read so in parts). In folders only
-// files named .vcf or .vcard are read, and nothing whose name begins with a dot.
+// files named .vcf, .vcard, or .contact (Windows) are read, and nothing whose name begins with a dot.
 //
 // It fails with sensors.ErrAbsent when nothing is at any of the paths or none is
 // given, and when what is there is neither a regular file nor a folder.
