@@ -43,6 +43,7 @@ func problem(t policy.Tuple, err error) error {
 		{errNoReader, control.KindPolicy},
 		{uploader.ErrAtRandom, control.KindPolicy},
 		{notices.ErrStopped, control.KindStopped},
+		{uploader.ErrRegion, control.KindPolicy},
 		{uploader.ErrUnreachable, control.KindReceiver},
 		{uploader.ErrTimeout, control.KindReceiver},
 		{uploader.ErrCut, control.KindReceiver},

@@ -65,6 +65,35 @@ func TestClause_2_1_OnlyToItsRegion(t *testing.T) {
 	}
 }
 
+// TestClause_2_1_AControllerThatMoves: a controller that says of itself, signed, that it is in another region than the policy in force
+// here gets nothing but consent messages, though it accepts the policy that people have agreed to; the status says why.
+func TestClause_2_1_AControllerThatMoves(t *testing.T) {
+	t.Parallel()
+	const tuple = "device/service"
+	h := newHouse(t, receivertest.Options{})
+	h.steps(1337)
+	id := h.give(tuple)
+	h.give("steps/compare")
+	h.collected(tuple)
+	h.introduced()
+	h.far.Change(t, true, func(yaml string) string {
+		yaml = strings.Replace(yaml, "\nversion: 1\n", "\nversion: 2\n", 1)
+		return strings.NewReplacer("region: CN", "region: US", "residency: CN", "residency: US").Replace(yaml)
+	})
+	h.refused(control.ExitRefused, "another region", "egress", "send", tuple)
+	if held, _ := h.holding(id); held.Batches != 0 {
+		t.Errorf("%d batches left for another region", held.Batches)
+	}
+	if out := h.must("status"); !strings.Contains(out, "another region") {
+		t.Errorf("the status does not say why:\n%s", out)
+	}
+	h.must("consent", "withdraw", "steps/compare")
+	h.introduced()
+	if n := h.receipts("withdrawal", "steps/compare"); n != 1 {
+		t.Errorf("%d receipts for a withdrawal", n)
+	}
+}
+
 // TestClause_2_2_ReceiverForgets: what a real daemon sent is gone from the receiver when the policy's retention ends.
 func TestClause_2_2_ReceiverForgets(t *testing.T) {
 	t.Parallel()

@@ -169,6 +169,9 @@ func (u *Uploader) sendAnswer(ctx context.Context, tuple policy.Tuple, a answers
 	if err := u.stopped(tuple.Controller); err != nil {
 		return false, err
 	}
+	if err := errors.Join(u.resident(tuple), u.elsewhere(tuple.Controller)); err != nil {
+		return false, err
+	}
 	if err := u.mayAnswer(a); err != nil {
 		return false, err
 	}

@@ -20,16 +20,19 @@ import (
 // maxLatest is the largest signed message that is read, in bytes; an honest one has less than 1 KiB.
 const maxLatest = wire.MaxReceipt
 
-// compare is compareNow once per consent and start.
+// compare is compareNow once per consent and start, behind a look at where the controller is.
 func (u *Uploader) compare(ctx context.Context, c *client, id wire.UUID) error {
+	ctx, cancel := u.o.Register.Context(ctx, id)
+	defer cancel()
+	if err := u.checkPlace(ctx, c); err != nil {
+		return err
+	}
 	u.mu.Lock()
 	done := u.compared[id]
 	u.mu.Unlock()
 	if done {
 		return nil
 	}
-	ctx, cancel := u.o.Register.Context(ctx, id)
-	defer cancel()
 	return u.compareNow(ctx, c, id)
 }
 

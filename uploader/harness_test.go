@@ -157,6 +157,7 @@ type seen struct {
 type controller struct {
 	signer   note.Signer
 	verifier string
+	metadata wire.Metadata // what it says of itself
 
 	mu       sync.Mutex
 	requests []seen
@@ -239,6 +240,14 @@ func (c *controller) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if r.Method == http.MethodGet && strings.HasPrefix(r.URL.Path, "/v1/consents/") {
 		c.showLatest(w, strings.TrimPrefix(r.URL.Path, "/v1/consents/"))
+		return
+	}
+	if r.Method == http.MethodGet && r.URL.Path == "/v1/controller" {
+		signed, err := wire.SignMetadata(c.metadata, c.signer)
+		if err != nil {
+			panic(err)
+		}
+		w.Write(signed)
 		return
 	}
 	c.keep(body)
@@ -346,6 +355,7 @@ func buildHouse(t testing.TB, o Options, l link) *house {
 		t.Fatal(err)
 	}
 	messenger.Key, messenger.Pins = h.far.verifier, []string{"sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", Pin(authority.cert)}
+	h.far.metadata = wire.Metadata{Controller: "messenger", Endpoint: messenger.Endpoint, Region: messenger.Region}
 	h.server = serve(h.link, h.far, &tls.Config{Certificates: []tls.Certificate{chain(leaf, authority)}, MinVersion: tls.VersionTLS13})
 	h.options.Dial = h.link.dial
 	h.open(t)

@@ -253,6 +253,11 @@ func (u *Uploader) sendBatch(ctx context.Context, c *client, id wire.UUID, batch
 	if err := u.stopped(c.controller.ID); err != nil {
 		return wire.Receipt{}, err
 	}
+	if t, ok := u.tupleOf(id); ok {
+		if err := u.resident(t); err != nil {
+			return wire.Receipt{}, err
+		}
+	}
 	if err := u.mayLeave(id, batch); err != nil {
 		return wire.Receipt{}, err
 	}

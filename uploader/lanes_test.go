@@ -340,7 +340,7 @@ func TestForgottenConsentIsIntroducedAgain(t *testing.T) {
 			known++
 			return false
 		}
-		if known > 1 {
+		if known > 1 || r.URL.Path == "/v1/controller" {
 			return false
 		}
 		w.WriteHeader(403)
@@ -437,8 +437,8 @@ func TestEpoch(t *testing.T) {
 			t.Fatalf("got %v, %v", got, err)
 		}
 	}
-	if got := h.far.got(""); len(got) != 3 || !strings.HasPrefix(got[0].line, "PUT /v1/consents/") ||
-		!strings.HasPrefix(got[1].line, "GET /v1/consents/") || got[2].line != "GET /v1/contacts/epoch" {
+	if got := h.far.got(""); len(got) != 4 || !strings.HasPrefix(got[0].line, "PUT /v1/consents/") || got[1].line != "GET /v1/controller" ||
+		!strings.HasPrefix(got[2].line, "GET /v1/consents/") || got[3].line != "GET /v1/contacts/epoch" {
 		t.Errorf("requests: %v", got)
 	}
 	expired := epoch

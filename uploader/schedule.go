@@ -47,6 +47,9 @@ func backoff(lane Lane, n int, err error) time.Duration {
 			return wait + between(0, wait/8) // never earlier, and not all at once
 		}
 	}
+	if errors.Is(err, ErrRegion) {
+		return between(parkedWait/2, parkedWait)
+	}
 	if errors.Is(err, consent.ErrNotInForce) {
 		return between(notInForceWait/2, notInForceWait)
 	}

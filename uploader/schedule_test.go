@@ -258,7 +258,7 @@ func TestOutage(t *testing.T) {
 			time.Sleep(time.Hour)
 		}
 		synctest.Wait()
-		if tries := len(h.far.got("GET /v1/consents/")) + len(h.far.got("PUT /v1/batches/")); tries < 8 || tries > 60 {
+		if tries := len(h.far.got("GET /v1/controller")) + len(h.far.got("PUT /v1/batches/")); tries < 8 || tries > 60 {
 			t.Errorf("%d tries in a day", tries)
 		}
 		s := h.state(LaneB, id)

@@ -114,10 +114,9 @@ var clauses = []Clause{
 		ID:      "2.1",
 		Promise: Text{"data collected in China stays in China", "在中国收集的数据保存在中国"},
 		Enforced: Text{
-			"a category has a region of residency, and a policy that sends it to a controller of another region is refused with the line that does, also when it replaces one that was in force (agent/policy)",
-			"每个类别有其所属地区；将其发送至其他地区控制者的政策会被拒绝并指明所在行，更换政策时亦然（agent/policy）",
+			"a category has a region of residency, and a policy that sends it to a controller of another region is refused with the line that does, also when it replaces one that was in force; the controller's own signed word on its region is asked for before the first batch and daily, and what differs stops everything but consent messages (agent/policy, uploader)",
+			"每个类别有其所属地区；将其发送至其他地区控制者的政策会被拒绝并指明所在行，更换政策时亦然；首批数据之前及此后每天核对控制者签名声明的所在地区，不符则除同意消息外一律停止发送（agent/policy、uploader）",
 		},
-		Missing: Text{"a check of the region at every send, beyond what the signed policy says", "除签名政策所述之外，在每次发送时核对地区"},
 	},
 	{
 		ID:      "2.2",

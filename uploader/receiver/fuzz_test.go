@@ -84,7 +84,7 @@ func FuzzMetadata(f *testing.F) {
 	f.Add(c.Do(f.Context(), http.MethodGet, "/v1/controller", nil, "").Body)
 	f.Add([]byte("scruple/controller/1\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if m, err := receiver.OpenMetadata(b, c.Effective.Controller.Key); err == nil && m.Controller != "messenger" {
+		if m, err := wire.OpenMetadata(b, c.Effective.Controller.Key); err == nil && m.Controller != "messenger" {
 			t.Errorf("opened metadata of %q", m.Controller)
 		}
 	})

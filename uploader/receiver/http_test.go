@@ -170,7 +170,7 @@ func TestController(t *testing.T) {
 	c.Give(t)
 	e := c.Epoch(t)
 	a := c.Do(t.Context(), http.MethodGet, "/v1/controller", nil, "")
-	m, err := receiver.OpenMetadata(a.Body, c.Effective.Controller.Key)
+	m, err := wire.OpenMetadata(a.Body, c.Effective.Controller.Key)
 	if err != nil {
 		t.Fatalf("%v in %s", err, a.Body)
 	}
@@ -178,7 +178,7 @@ func TestController(t *testing.T) {
 		t.Errorf("got %+v", m)
 	}
 	damaged := bytes.Replace(a.Body, []byte("region CN"), []byte("region SG"), 1)
-	if _, err := receiver.OpenMetadata(damaged, c.Effective.Controller.Key); !errors.Is(err, receiver.ErrMetadata) {
+	if _, err := wire.OpenMetadata(damaged, c.Effective.Controller.Key); !errors.Is(err, wire.ErrMetadata) {
 		t.Errorf("damaged: got %v, want ErrMetadata", err)
 	}
 }
