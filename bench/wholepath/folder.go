@@ -84,8 +84,8 @@ func folder(w io.Writer, d *desk, s *stack, dir string) error {
 	for _, k := range []int{0, 5, 1, 3, 4} {
 		fmt.Fprintf(w, "%-28s %10.2f us/file\n", names[k], measure.Median(took[k]))
 	}
-	verdict(w, names[2]+", us/file", took[2], "%.2f", coldBar, true)
-	verdict(w, "rescan, us/file", took[6], "%.2f", warmBar, true)
+	measure.Verdict(w, names[2]+", us/file", took[2], "%.2f", coldBar, true)
+	measure.Verdict(w, "rescan, us/file", took[6], "%.2f", warmBar, true)
 	fmt.Fprintf(w, "remembered between passes: %d bytes, sealed\n", len(sealed))
 	return nil
 }

@@ -164,27 +164,9 @@ func compare(w io.Writer, d *desk, s *stack, path, name string, people int, phot
 	fmt.Fprintf(w, "%-28s %10.3f us/contact   found %d of %d values\n", "ours", measure.Median(oursTook)/1e3, found, len(truth))
 	found, _ = count(their, truth)
 	fmt.Fprintf(w, "%-28s %10.3f us/contact   found %d of %d values, %d wrong\n", "theirs", measure.Median(theirsTook)/1e3, found, len(truth), distinct-found)
-	verdict(w, "ratio", measure.Ratios(theirsTook, oursTook), "%.1f", bar, false)
-	verdict(w, "ours, us/contact", scale(oursTook, 1e-3), "%.3f", us, true)
+	measure.Verdict(w, "ratio", measure.Ratios(theirsTook, oursTook), "%.1f", bar, false)
+	measure.Verdict(w, "ours, us/contact", scale(oursTook, 1e-3), "%.3f", us, true)
 	return peaks(w, path)
-}
-
-// verdict prints median, least, most and whether the bar is kept.
-func verdict(w io.Writer, name string, v []float64, format string, bar float64, atMost bool) {
-	m := measure.Median(v)
-	least, most := m, m
-	for _, x := range v {
-		least, most = min(least, x), max(most, x)
-	}
-	sign, word := ">=", "kept"
-	if atMost {
-		sign = "<="
-	}
-	if atMost && m > bar || !atMost && m < bar {
-		word = "MISSED"
-	}
-	f := func(x float64) string { return fmt.Sprintf(format, x) }
-	fmt.Fprintf(w, "%-28s %10s (%s to %s), bar %s %g: %s\n", name, f(m), f(least), f(most), sign, bar, word)
 }
 
 func scale(v []float64, by float64) []float64 {

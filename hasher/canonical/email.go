@@ -22,8 +22,8 @@ const maxRawEmail = 4 * maxEmail
 // case, the domain as IDNA2008 (non-transitional) A-labels without a final dot,
 // the local part otherwise as written (NFC if it is not ASCII).
 //
-// An address in ASCII costs no allocation if dst has room. On error dst is
-// returned as it came; the error is ErrNotAnAddress, ErrBadDomain or ErrTooLong.
+// An address in ASCII without A-labels costs no allocation if dst has room. On
+// error dst is returned as it came; the error is ErrNotAnAddress, ErrBadDomain or ErrTooLong.
 func AppendEmail(dst, input []byte) ([]byte, error) {
 	in := trimInvisible(input)
 	if form, ok := appendPlainEmail(dst, in); ok {

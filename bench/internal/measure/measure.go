@@ -48,3 +48,23 @@ func Ratios(a, b []float64) []float64 {
 	}
 	return r
 }
+
+// Verdict writes a line with the median of v, the least and the most, each as
+// format has it, and whether the bar is kept. atMost says that the median is to be the
+// bar at most; otherwise it is to be that at least.
+func Verdict(w io.Writer, name string, v []float64, format string, bar float64, atMost bool) {
+	m := Median(v)
+	least, most := m, m
+	for _, x := range v {
+		least, most = min(least, x), max(most, x)
+	}
+	sign, word := ">=", "kept"
+	if atMost {
+		sign = "<="
+	}
+	if atMost && m > bar || !atMost && m < bar {
+		word = "MISSED"
+	}
+	f := func(x float64) string { return fmt.Sprintf(format, x) }
+	fmt.Fprintf(w, "%-28s %10s (%s to %s), bar %s %g: %s\n", name, f(m), f(least), f(most), sign, bar, word)
+}

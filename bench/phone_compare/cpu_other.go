@@ -1,8 +1,0 @@
-//go:build !unix
-
-package main
-
-import "time"
-
-// cpuTime is wall time where the system has no getrusage.
-func cpuTime() time.Duration { return time.Since(started) }
