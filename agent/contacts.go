@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -36,6 +37,7 @@ func (c *collection) readContacts(ctx context.Context, p consent.Permit) ([]mini
 		return nil, err
 	}
 	defer books.close()
+	defer debug.FreeOSMemory() // a large book takes tens of megabytes, and the next pass is a week away
 	epoch, err := c.agent.uploader.Epoch(ctx, p.Consent())
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errEpoch, err)

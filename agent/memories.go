@@ -2,7 +2,6 @@ package agent
 
 import (
 	"errors"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -30,19 +29,16 @@ func (m *memories) path(id wire.UUID) string {
 
 // load returns what is stored for a consent, nil for nothing. What cannot be read is damaged like what cannot be opened.
 func (m *memories) load(id wire.UUID) []byte {
-	f, err := os.Open(m.path(id))
+	info, err := os.Stat(m.path(id))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	if err != nil {
-		return []byte("unreadable")
+	if err == nil && info.Mode().IsRegular() && info.Size() <= minimise.MaxContactsMemory {
+		if b, err := os.ReadFile(m.path(id)); err == nil && len(b) > 0 {
+			return b
+		}
 	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, minimise.MaxContactsMemory+1))
-	if err != nil || len(b) == 0 {
-		return []byte("unreadable")
-	}
-	return b
+	return []byte("unreadable")
 }
 
 // save stores it while the permit holds.

@@ -107,7 +107,8 @@ type group struct {
 const takenSize = 4 + hasher.DigestSize
 
 // Remember gives the pass a memory, before anything is added. dataKey is the consent's, build the version of the
-// program, and sealed what Seal returned after the last pass, nil for none. With ErrContactsMemory the memory is empty and can be used.
+// program, and sealed what Seal returned after the last pass, nil for none. It is overwritten.
+// With ErrContactsMemory the memory is empty and can be used.
 func (c *Contacts) Remember(dataKey []byte, build string, sealed []byte) (*ContactsMemory, error) {
 	keys, err := hkdf.Key(sha256.New, dataKey, nil, "scruple/contacts/memory/1", 96)
 	if err != nil {
@@ -164,7 +165,8 @@ func (m *ContactsMemory) open(sealed []byte) error {
 	if len(sealed) > MaxContactsMemory || len(sealed) < len(memoryMagic) || string(sealed[:len(memoryMagic)]) != memoryMagic {
 		return errMemo
 	}
-	plain, err := m.aead.Open(nil, nil, sealed[len(memoryMagic):], []byte(memoryMagic))
+	body := sealed[len(memoryMagic):]
+	plain, err := m.aead.Open(body[:0], nil, body, []byte(memoryMagic)) // in its place: there may be 20 MB of it
 	if err != nil {
 		return err
 	}
@@ -397,13 +399,14 @@ func (m *ContactsMemory) State(state []byte) {
 	}
 }
 
-// Seal returns what is to be stored after Report, and whether it differs from what was stored before.
+// Seal ends the memory. It returns what is to be stored after Report, and whether it differs from what was stored before.
 func (m *ContactsMemory) Seal() (sealed []byte, changed bool) {
 	if !m.changed() {
 		return nil, false
 	}
 	next := m.merge()
 	plain := next.append(append(make([]byte, 0, next.size()+len(m.binding)), m.binding[:]...))
+	m.old, m.fresh = memo{}, memo{}
 	return m.aead.Seal([]byte(memoryMagic), nil, plain, []byte(memoryMagic)), true
 }
 
@@ -418,6 +421,9 @@ func (m *ContactsMemory) changed() bool {
 
 // merge returns what stayed as it was and what was read.
 func (m *ContactsMemory) merge() *memo {
+	if len(m.old.files) == 0 && !slices.Contains(m.kept, false) && m.lost == [maxGroups]int{} {
+		return &m.fresh // the first pass, in which everything was read to its end
+	}
 	next := &memo{groups: m.fresh.groups}
 	lost := m.lost
 	for _, part := range []struct {

@@ -59,7 +59,7 @@ func runPass(t testing.TB, p consent.Permit, dir string, o passOptions) passResu
 	var memory *ContactsMemory
 	r := passResult{sealed: o.sealed}
 	if !o.cold {
-		memory, err = pass.Remember(bytes.Repeat([]byte{o.key}, 32), o.build, o.sealed)
+		memory, err = pass.Remember(bytes.Repeat([]byte{o.key}, 32), o.build, bytes.Clone(o.sealed))
 		r.damaged = errors.Is(err, ErrContactsMemory)
 		if err != nil && !r.damaged {
 			t.Fatal(err)
@@ -305,7 +305,7 @@ func TestMemoryNeedsAPermit(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		memory, err := pass.Remember(bytes.Repeat([]byte{o.key}, 32), o.build, o.sealed)
+		memory, err := pass.Remember(bytes.Repeat([]byte{o.key}, 32), o.build, bytes.Clone(o.sealed))
 		if err != nil {
 			t.Fatal(err)
 		}

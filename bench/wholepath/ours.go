@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -93,7 +94,7 @@ func (d *desk) pass(path string, sealed []byte, remember bool) (encoded, next []
 	defer pass.Close()
 	var memory *minimise.ContactsMemory
 	if remember {
-		if memory, err = pass.Remember(d.pad, "bench", sealed); err != nil {
+		if memory, err = pass.Remember(d.pad, "bench", bytes.Clone(sealed)); err != nil {
 			return nil, nil, err
 		}
 		source.Remember(memory, now)

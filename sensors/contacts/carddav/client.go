@@ -122,7 +122,18 @@ func (s statusError) Is(target error) bool { return target == ErrStatus }
 
 // same tells whether an address is on the server that the person named.
 func (c *client) same(u *url.URL) bool {
-	return u.Scheme == c.base.Scheme && strings.EqualFold(u.Host, c.base.Host) && u.User == nil
+	return u.Scheme == c.base.Scheme && strings.EqualFold(u.Hostname(), c.base.Hostname()) && port(u) == port(c.base) && u.User == nil
+}
+
+// port is the port of an address, written or not.
+func port(u *url.URL) string {
+	switch p := u.Port(); {
+	case p != "":
+		return p
+	case u.Scheme == "https":
+		return "443"
+	}
+	return "80"
 }
 
 // resolve makes an address of an href, which must be on the server.

@@ -224,6 +224,18 @@ func TestAddressAndPassword(t *testing.T) {
 	}
 }
 
+func TestSameServer(t *testing.T) {
+	for href, want := range map[string]bool{
+		"/x": true, "y/z": true, "https://dav.example.com:443/x": true, "https://DAV.example.com/x": true, "//dav.example.com/x": true,
+		"http://dav.example.com/x": false, "https://dav.example.com:8443/x": false, "https://example.com/x": false, "//x.dav.example.com/": false,
+		"https://ada@dav.example.com/x": false, "mailto:ada@dav.example.com": false, "https://dav.example.com.example.net/": false,
+	} {
+		if got := carddav.Same("https://dav.example.com/book/", href); got != want {
+			t.Errorf("%s: %v", href, got)
+		}
+	}
+}
+
 // TestWithdrawnWhileWaiting: a request that waits for a mute server ends with the consent.
 func TestWithdrawnWhileWaiting(t *testing.T) {
 	waiting := make(chan struct{})

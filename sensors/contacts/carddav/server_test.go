@@ -218,7 +218,7 @@ func pass(t testing.TB, p consent.Permit, cfg carddav.Config, sealed []byte) (r 
 		t.Fatal(err)
 	}
 	defer c.Close()
-	m, err := c.Remember(bytes.Repeat([]byte{1}, 32), "1", sealed)
+	m, err := c.Remember(bytes.Repeat([]byte{1}, 32), "1", bytes.Clone(sealed))
 	if err != nil {
 		t.Fatal(err)
 	}
