@@ -52,7 +52,7 @@ type collection struct {
 
 func (c *collection) rules() policy.Effective { return *c.terms.Load() }
 
-// errNoReader says that nothing is read for a purpose: the application submits, or its lane is not served.
+// errNoReader says that nothing is read for a purpose: the application submits.
 var errNoReader = errors.New("nothing is read for this purpose on the device")
 
 // scheduled reports whether the wheel reads for this tuple.

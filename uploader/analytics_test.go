@@ -219,3 +219,40 @@ func TestAnswersAreRepeatedOrDropped(t *testing.T) {
 		stop()
 	})
 }
+
+// alarm is a notices store that says whether a breach stops what goes to the controller.
+type alarm struct{ err error }
+
+func (alarm) After(policy.ControllerID) uint64                  { return 0 }
+func (alarm) Take(policy.Controller, []wire.NoticeBundle) error { return nil }
+func (alarm) Next(policy.ControllerID) time.Time                { return time.Now().Add(1000 * policy.Day) }
+func (alarm) SetNext(policy.ControllerID, time.Time) error      { return nil }
+func (a *alarm) Stopped(policy.ControllerID) error              { return a.err }
+
+// TestBreachStopsAnswers until the person has decided.
+func TestBreachStopsAnswers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		breach := &alarm{errors.New("a breach was announced")}
+		h := newBubbleHouse(t, Options{Notices: breach})
+		asking(t, h)
+		stop := h.start(t)
+		defer stop()
+		h.give(t, h.tuple)
+		h.queue(t, time.Hour)
+		time.Sleep(2 * policy.Day)
+		synctest.Wait()
+		if n := len(h.far.got(answerLine)); n != 0 {
+			t.Errorf("%d answers left", n)
+		}
+		stop()
+		breach.err = nil
+		stop = h.start(t)
+		defer stop()
+		time.Sleep(2 * policy.Day)
+		synctest.Wait()
+		if n := len(h.far.got(answerLine)); n != 1 {
+			t.Errorf("%d answers after the decision", n)
+		}
+		stop()
+	})
+}

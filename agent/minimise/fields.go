@@ -65,16 +65,3 @@ func truncate(s string, n int) string {
 	}
 	return s[:n]
 }
-
-// Counts makes a report of declared counters: names and numbers, no text, no argument. Time is to the day.
-func Counts(p consent.Permit, counts map[string]int64, now time.Time) (Report, error) {
-	e, err := begin(p, policy.MinimiseCounts)
-	if err != nil {
-		return Report{}, err
-	}
-	fields := make(map[string]any, len(counts))
-	for name, n := range counts {
-		fields[name] = n
-	}
-	return finish(p, e, day(now), fields)
-}

@@ -213,6 +213,8 @@ func (r *reader) checkCollection(c *Category, p *Purpose, path string) {
 		r.at(path+".minimiser.delay", "longer than the retention on the device")
 	case p.Lane == LaneAnalytics && p.Kept.Until != "":
 		r.at(path+".retention.controller.until", "must be a duration: what carries no identifier cannot be found again at an event")
+	case p.Lane == LaneAnalytics && p.Collect.Mode == ModeSession:
+		r.at(path+".collect.mode", "statistics are not taken in a use session: its time would tell")
 	case p.Lane == LaneAnalytics && len(p.Recipients) > 0:
 		r.at(path+".recipients", "what goes through the analytics lane goes to the controller alone")
 	}

@@ -138,6 +138,29 @@ func TestBadQuestions(t *testing.T) {
 	}
 }
 
+// TestBadLanes: what does not go with having no identifier.
+func TestBadLanes(t *testing.T) {
+	b, err := os.ReadFile("../../configs/policy.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const buckets = "minimiser: {name: buckets, buckets: 8, epsilon: 2, budget: 2, delay: 6d}\n        retention: {device: {for: 7d}, controller: {for: 90d}}"
+	const mode = "collect: {mode: background, every: 7d}\n        "
+	for name, tc := range map[string][3]string{
+		"kept until an event": {buckets, strings.Replace(buckets, "{for: 90d}", "{until: withdrawn}", 1), "what carries no identifier"},
+		"in a use session":    {mode + buckets, "collect: {mode: session, max-session: 10m}\n        " + buckets, "use session"},
+		"a recipient":         {mode + buckets, "recipients: [Somebody]\n        " + mode + buckets, "to the controller alone"},
+	} {
+		if !strings.Contains(string(b), tc[0]) {
+			t.Fatalf("%s: the example policy has no such text", name)
+		}
+		_, err := policy.Parse("policy.yaml", []byte(strings.Replace(string(b), tc[0], tc[1], 1)))
+		if err == nil || !strings.Contains(err.Error(), tc[2]) {
+			t.Errorf("%s: got %v, want %q", name, err, tc[2])
+		}
+	}
+}
+
 // TestNoticeSaysThatItIsRandomised in words, in both languages.
 func TestNoticeSaysThatItIsRandomised(t *testing.T) {
 	for _, tuple := range example(t).Tuples("person") {
