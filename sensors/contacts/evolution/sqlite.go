@@ -87,6 +87,7 @@ type level struct {
 	inner bool
 	cells int
 	next  int // cell
+	taken int // bytes of records that were found in the page: those of a whole one do not overlap
 }
 
 // rows goes through the records of a table in the order of their numbers.
@@ -159,7 +160,14 @@ func (r *rows) next() (*record, error) {
 				return nil, err
 			}
 			l.next++
-			return r.record(cell)
+			rec, err := r.record(cell)
+			if err != nil {
+				return nil, err
+			}
+			if l.taken += rec.here; l.taken > len(l.page) {
+				return nil, errDamaged
+			}
+			return rec, rec.header()
 		case l.inner && l.next < l.cells:
 			cell, err := l.cell(l.next)
 			if err != nil || len(cell) < 4 {
@@ -185,6 +193,7 @@ func (r *rows) next() (*record, error) {
 type record struct {
 	rows  *rows
 	local []byte
+	here  int    // bytes in its own page
 	spill uint32 // next page, 0 for none
 	left  int64  // bytes of the record not yet read
 	sizes []int64
@@ -219,8 +228,8 @@ func (r *rows) record(cell []byte) (*record, error) {
 	if int64(len(cell)) < here {
 		return nil, errDamaged
 	}
-	rec.local = cell[:here]
-	return rec, rec.header()
+	rec.local, rec.here = cell[:here], int(here)
+	return rec, nil
 }
 
 // Read implements io.Reader with the rest of the record.
