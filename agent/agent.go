@@ -28,6 +28,7 @@ import (
 	"github.com/scruple-agent/scruple/agent/keyring"
 	"github.com/scruple-agent/scruple/agent/notices"
 	"github.com/scruple-agent/scruple/agent/policy"
+	"github.com/scruple-agent/scruple/agent/rights"
 	"github.com/scruple-agent/scruple/agent/settings"
 	"github.com/scruple-agent/scruple/uploader"
 	"github.com/scruple-agent/scruple/uploader/answers"
@@ -56,7 +57,9 @@ type Agent struct {
 	uploader *uploader.Uploader
 	items    *items.Store
 	uses     *clients.Log
-	settling sync.Mutex // one change of the privacy settings at a time
+	cases    *rights.Store
+	closing  sync.RWMutex // held for writing while an account is closed
+	settling sync.Mutex   // one change of the privacy settings at a time
 	notices  *notices.Store
 
 	sources  *sources
@@ -140,11 +143,15 @@ func (a *Agent) openStores() (err error) {
 	if a.notices, err = notices.Open(filepath.Join(a.settings.StateDir, "notices"), a.ring); err != nil {
 		return err
 	}
+	if err := a.openCases(); err != nil {
+		return err
+	}
 	if err := a.openAnswers(filepath.Join(a.settings.StateDir, "answers")); err != nil {
 		return err
 	}
 	a.uploader = uploader.New(uploader.Options{
 		Notices:  board{a},
+		Cases:    outbox{a},
 		Register: a.register, Spool: a.spool, Ring: a.ring, Journal: a.journal, Answers: a.answers, Outcome: a.uploaded,
 		Policy: a.document,
 		Log:    a.log, Slot: a.settings.Upload.Slot,
@@ -185,6 +192,7 @@ func (a *Agent) Run(ctx context.Context, ready func(socket string)) error {
 	defer a.Close()
 	harden(a.log)
 	a.finishWithdrawals()
+	a.sweepCases()
 
 	listener, err := server.Listen(a.settings.Socket)
 	if err != nil {

@@ -320,6 +320,11 @@ func (a *Agent) Request(_ context.Context, by server.Actor, t policy.Tuple) (con
 
 // Give implements server.Backend.
 func (a *Agent) Give(_ context.Context, by server.Actor, t policy.Tuple, lang policy.Lang, notice wire.Hash) (control.ConsentState, error) {
+	a.closing.RLock()
+	defer a.closing.RUnlock()
+	if err := a.accountOpen(t); err != nil {
+		return control.ConsentState{}, err
+	}
 	if _, err := a.register.Grant(t, lang, notice, actor(by)); err != nil {
 		return control.ConsentState{}, err
 	}

@@ -51,6 +51,7 @@ func (a *Agent) turn(ctx context.Context, now time.Time) (next time.Time) {
 	}
 	a.register.Sweep(now)
 	sooner(a.endServices(now))
+	sooner(a.sweepCases())
 	a.spool.Sweep()
 	a.journal.Sweep()
 	if err := a.items.Sweep(now, a.register.Retention); err != nil {

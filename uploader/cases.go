@@ -163,17 +163,3 @@ func forgotten(err error) bool {
 	var refusal *Refusal
 	return errors.As(err, &refusal) && refusal.Kind == wire.ProblemConsentUnknown
 }
-
-// Still runs f while no batch of a consent is on its way: what f takes out of the spool cannot arrive afterwards.
-func (u *Uploader) Still(ctx context.Context, consent wire.UUID, tuple policy.Tuple, f func() error) error {
-	u.mu.Lock()
-	t := u.task(taskID{LaneB, consent}, tuple.Controller, tuple)
-	u.mu.Unlock()
-	select {
-	case t.turn <- struct{}{}:
-		defer func() { <-t.turn }()
-		return f()
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}

@@ -115,6 +115,18 @@ var kindWords = map[control.Kind]say{
 		T{"this application may not use it", "此应用无权使用此项"},
 		T{"the person decides: scruple clients allow NAME CATEGORY/PURPOSE", "由本人决定：scruple clients allow 名称 类别/用途"},
 	},
+	control.KindImmutable: {
+		T{"the policy declares this as immutable", "政策声明此项不可更改或删除"},
+		T{"it goes when the account is closed: scruple account close", "它随账号注销而删除：scruple account close"},
+	},
+	control.KindClosed: {
+		T{"you have closed the account at this controller", "您已在该控制者处注销账号"},
+		T{"to begin anew: scruple account reopen --controller NAME", "如需重新开始：scruple account reopen --controller 名称"},
+	},
+	control.KindNoIdentity: {
+		T{"no key is left with which the controller knows you", "已没有可供控制者确认您身份的密钥"},
+		T{"scruple rights shows the controller's contact address", "scruple rights 显示控制者的联系方式"},
+	},
 	control.KindSubmission: {
 		T{"what was submitted is not what the policy declares", "提交的内容与政策声明不符"},
 		T{"scruple policy show CATEGORY/PURPOSE lists the fields", "scruple policy show 类别/用途 列出各字段"},

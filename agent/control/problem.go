@@ -63,6 +63,12 @@ const (
 	KindNotRegistered Kind = "not-registered"
 	// KindNoAccess: the person has not let this application use it, or no longer.
 	KindNoAccess Kind = "no-access"
+	// KindImmutable: it names a field that the policy declares immutable.
+	KindImmutable Kind = "immutable"
+	// KindClosed: the person has closed the account at this controller.
+	KindClosed Kind = "account-closed"
+	// KindNoIdentity: no key is left with which the controller knows the person, so a case cannot be filed.
+	KindNoIdentity Kind = "no-identity"
 	// KindSubmission: what was submitted is not what the policy declares; Problem.Detail names the field.
 	KindSubmission Kind = "submission"
 	// KindFailed: anything else.
@@ -116,6 +122,9 @@ var kinds = []kindInfo{
 	{KindStopping, http.StatusServiceUnavailable, ExitNotReachable, "the daemon is stopping"},
 	{KindNotRegistered, http.StatusForbidden, ExitRefused, "the application is not registered"},
 	{KindNoAccess, http.StatusForbidden, ExitRefused, "the application has no access to it"},
+	{KindImmutable, http.StatusForbidden, ExitRefused, "declared as immutable"},
+	{KindClosed, http.StatusForbidden, ExitRefused, "the account at this controller was closed"},
+	{KindNoIdentity, http.StatusConflict, ExitRefused, "no key is left with which the controller knows you"},
 	{KindSubmission, http.StatusUnprocessableEntity, ExitRefused, "not what the policy declares"},
 	{KindFailed, http.StatusInternalServerError, ExitFailed, "failed"},
 }

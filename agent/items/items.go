@@ -189,6 +189,40 @@ func (s *Store) removeIf(consent wire.UUID, gone func(Item) bool) (int, error) {
 	return n, s.save(consent, rest)
 }
 
+// Edit calls edit with every item of a consent and replaces the fields of those it changes; one of which no field is left goes. It
+// returns how many were changed. It is for the person's corrections and erasures, and can be repeated.
+func (s *Store) Edit(consent wire.UUID, edit func(Item) (fields map[string]any, change bool)) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list, err := s.load(consent)
+	if err != nil {
+		return 0, fmt.Errorf("edit items: %w", err)
+	}
+	n, rest := 0, list[:0:0]
+	for _, it := range list {
+		fields, change := edit(it)
+		if change {
+			n++
+			it.Fields = fields
+		}
+		if len(it.Fields) > 0 {
+			rest = append(rest, it)
+		}
+	}
+	switch {
+	case n == 0:
+		return 0, nil
+	case len(rest) == 0:
+		err = durable.Remove(s.path(consent))
+	default:
+		err = s.save(consent, rest)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("edit items: %w", err)
+	}
+	return n, nil
+}
+
 // List returns the items of a consent in the order in which they first came.
 func (s *Store) List(consent wire.UUID) ([]Item, error) {
 	s.mu.Lock()

@@ -328,3 +328,15 @@ func (s *Store) Sweep() error {
 	}
 	return nil
 }
+
+// AskNow lets Waiting name a case although the controller was asked a short time ago: the person wants to know.
+func (s *Store) AskNow(id wire.UUID) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.cases[id]
+	if c == nil {
+		return fmt.Errorf("case %s: %w", id, ErrUnknown)
+	}
+	c.Asked = 0
+	return nil
+}

@@ -85,6 +85,20 @@ var routes = []route{
 	{"POST", "/v1/guardian/approve", owner, shortly, postGuardianApprove},
 	{"GET", "/v1/guardian/report", owner, shortly, getGuardianReport},
 
+	{"GET", "/v1/rights", owner, shortly, getRights},
+	{"GET", "/v1/cases", person, shortly, getCases},
+	{"GET", "/v1/cases/{id}", person, atReceive, getCase},
+	{"POST", "/v1/complaints", person, atReceive, postComplaint},
+	{"POST", "/v1/data/{tuple}/correct", person, atReceive, postCorrect},
+	{"POST", "/v1/erasures", person, atReceive, postErasure},
+	{"GET", "/v1/accounts", owner, shortly, getAccounts},
+	{"POST", "/v1/accounts/close", person, atReceive, postAccountClose},
+	{"POST", "/v1/accounts/reopen", person, shortly, postAccountReopen},
+	{"GET", "/v1/explain/tuple/{tuple}", person, shortly, getExplainTuple},
+	{"GET", "/v1/explain/batch/{id}", person, shortly, getExplainBatch},
+	{"GET", "/v1/export", person, atReceive, getExport},
+	{"GET", "/v1/export/{tuple}", person, atReceive, getExport},
+
 	// Taking back needs no more than being the owner: it must never be hard.
 	{"POST", "/v1/consents/{tuple}/withdraw", owner, shortly, postWithdraw},
 

@@ -68,6 +68,7 @@ type Backend interface {
 	Erase(ctx context.Context, a Actor, t policy.Tuple) (control.Erasure, error)
 	Receipts(ctx context.Context) ([]control.Receipt, error)
 	ReceiptBackend
+	RightsBackend
 	LedgerBackend
 	AnalyticsBackend
 	ApplicationBackend

@@ -89,6 +89,9 @@ func TestAccess(t *testing.T) {
 		"/v1/location":              `{"tuple":"location/nearby"}`,
 		"/v1/clients/{id}/access":   `{"tuple":"location/nearby"}`,
 		"/v1/age":                   `{"band":"18+"}`,
+		"/v1/complaints":            `{"text":"x"}`,
+		"/v1/data/{tuple}/correct":  `{"fields":[{"name":"a","value":"b"}]}`,
+		"/v1/erasures":              `{"all":true}`,
 		"/v1/notices/decide":        `{"id":"messenger/1","continue":true}`,
 	}
 	for _, route := range routes {
