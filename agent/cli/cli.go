@@ -50,6 +50,7 @@ type app struct {
 // commands are the groups in the order of the help.
 var commands = []func(*app) *cobra.Command{
 	runCommand, statusCommand, consentCommand, dataCommand, egressCommand, receiptCommand, ledgerCommand, sessionCommand, policyCommand,
+	rightsCommand, complaintCommand, accountCommand,
 	settingsCommand, clientsCommand,
 	noticesCommand, ageCommand, guardianCommand, analyticsCommand,
 	contactsCommand, sensorsCommand, hasherCommand,
@@ -128,6 +129,7 @@ const (
 	maybeName
 	oneOrTwoNames
 	twoNames
+	tupleAndMore
 )
 
 func (a *app) command(c command) *cobra.Command {
@@ -147,7 +149,7 @@ func (a *app) command(c command) *cobra.Command {
 	}
 	cmd.ValidArgsFunction = cobra.NoFileCompletions
 	switch c.args {
-	case oneTuple, maybeTuple:
+	case oneTuple, maybeTuple, tupleAndMore:
 		cmd.ValidArgsFunction = a.completeTuple
 	case oneName, maybeName, oneOrTwoNames:
 		cmd.ValidArgsFunction = nil // files
@@ -176,8 +178,8 @@ func (a *app) group(cmd *cobra.Command, args []string) error {
 }
 
 func (a *app) checkArgs(cmd *cobra.Command, want argument, args []string) error {
-	least, most := map[argument]int{oneTuple: 1, oneName: 1, oneOrTwoNames: 1, twoNames: 2}[want],
-		map[argument]int{oneTuple: 1, maybeTuple: 1, oneName: 1, maybeName: 1, oneOrTwoNames: 2, twoNames: 2}[want]
+	least, most := map[argument]int{oneTuple: 1, oneName: 1, oneOrTwoNames: 1, twoNames: 2, tupleAndMore: 2}[want],
+		map[argument]int{oneTuple: 1, maybeTuple: 1, oneName: 1, maybeName: 1, oneOrTwoNames: 2, twoNames: 2, tupleAndMore: 1 << 10}[want]
 	switch n := len(args); {
 	case n >= least && n <= most:
 		return nil

@@ -17,11 +17,11 @@ func dataCommand(a *app) *cobra.Command {
 		use:   "data",
 		short: T{"what is held about you, here and at the receiver", "本机和接收端持有的关于您的数据"},
 		example: T{
-			"  scruple data show --remote\n  scruple data export --out mine.json\n  scruple data erase contacts/find-friends\n  scruple data collect device/service",
-			"  scruple data show --remote\n  scruple data export --out mine.json\n  scruple data erase contacts/find-friends\n  scruple data collect device/service",
+			"  scruple data show --remote\n  scruple data export --html -o mine.html\n  scruple data erase contacts/find-friends\n  scruple data correct posts/moments --item p-1 text=hello\n  scruple data collect device/service",
+			"  scruple data show --remote\n  scruple data export --html -o mine.html\n  scruple data erase contacts/find-friends\n  scruple data correct posts/moments --item p-1 text=hello\n  scruple data collect device/service",
 		},
 	})
-	cmd.AddCommand(dataShowCommand(a), dataExportCommand(a), dataEraseCommand(a), dataCollectCommand(a), dataSubmitCommand(a), dataForgetCommand(a))
+	cmd.AddCommand(dataShowCommand(a), dataExportCommand(a), dataEraseCommand(a), dataCollectCommand(a), dataSubmitCommand(a), dataCorrectCommand(a), dataExplainCommand(a), dataForgetCommand(a))
 	return cmd
 }
 
@@ -83,42 +83,6 @@ func (a *app) writeData(w io.Writer, data control.Data, remote bool) {
 	}
 }
 
-func dataExportCommand(a *app) *cobra.Command {
-	var out string
-	cmd := a.command(command{
-		use:   "export [CATEGORY/PURPOSE] [--out FILE]",
-		short: T{"everything held here and at the receivers, as JSON", "以 JSON 导出本机和接收端持有的全部数据"},
-		long: T{
-			"Writes what is held on this device and at every receiver as JSON, for you to keep. The file is readable by you\nalone, and one that is there is not overwritten.",
-			"以 JSON 写出本机和每个接收端持有的数据，供您保存。文件仅您可读，且不会覆盖已有文件。",
-		},
-		example: T{"  scruple data export --out mine.json\n  scruple data export contacts/find-friends > contacts.json", "  scruple data export --out mine.json\n  scruple data export contacts/find-friends > contacts.json"},
-		args:    maybeTuple,
-		run: func(cmd *cobra.Command, args []string) error {
-			client, err := a.client()
-			if err != nil {
-				return err
-			}
-			data, err := client.Data(cmd.Context(), firstOf(args), true)
-			if err != nil {
-				return err
-			}
-			text, err := json.MarshalIndent(data, "", "  ")
-			if err != nil {
-				return fmt.Errorf("export: %w", err)
-			}
-			text = append(text, '\n')
-			if out == "" {
-				_, err := a.Stdout.Write(text)
-				return err
-			}
-			return writeNew(out, text)
-		},
-	})
-	cmd.Flags().StringVar(&out, "out", "", a.t(T{"a new `FILE` rather than standard output", "写入新文件 `FILE`，而不是标准输出"}))
-	return cmd
-}
-
 // writeNew writes a file that must not exist, for this account alone, and leaves none when it fails.
 func writeNew(path string, b []byte) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
@@ -133,43 +97,6 @@ func writeNew(path string, b []byte) error {
 		os.Remove(path)
 	}
 	return err
-}
-
-func dataEraseCommand(a *app) *cobra.Command {
-	var yes bool
-	cmd := a.command(command{
-		use:   "erase CATEGORY/PURPOSE",
-		short: T{"erase what was collected; the consent goes on", "删除已收集的数据；同意继续有效"},
-		long: T{
-			"Destroys what lies on this device and asks the controller to erase what it has; the request is repeated until\nthe controller's signed receipt is there. To stop collecting as well: scruple consent withdraw --clear.",
-			"销毁本机上的内容，并要求控制者删除其持有的数据；请求会重复，直到收到控制者签名的回执。\n如需同时停止收集：scruple consent withdraw --clear。",
-		},
-		example: T{"  scruple data erase location/nearby\n  scruple data erase location/nearby --yes", "  scruple data erase location/nearby\n  scruple data erase location/nearby --yes"},
-		args:    oneTuple,
-		run: func(cmd *cobra.Command, args []string) error {
-			client, err := a.client()
-			if err != nil {
-				return err
-			}
-			if !yes {
-				if !a.terminal() {
-					return a.usage(T{"erasing needs a yes: this is no terminal to ask at, so use --yes", "删除需要确认：当前不是可供询问的终端，请使用 --yes"})
-				}
-				if !a.confirm(T{"What was collected will be erased for good. Type yes to go on: ", "已收集的数据将被永久删除。输入 yes 继续："}) {
-					return refusal{a.t(T{"nothing has been erased", "未删除任何内容"}), ""}
-				}
-			}
-			e, err := client.Erase(cmd.Context(), args[0])
-			if err != nil {
-				return err
-			}
-			return a.print(e, func(w io.Writer) {
-				fmt.Fprintf(w, a.t(T{"%s: reports erased here: %d; the controller is asked to erase (request %s)\n", "%s：本机已删除的报告：%d；已要求控制者删除（请求编号 %s）\n"}), e.Tuple, e.Reports, e.ID)
-			})
-		},
-	})
-	cmd.Flags().BoolVar(&yes, "yes", false, a.t(T{"do not ask again", "不再询问"}))
-	return cmd
 }
 
 func dataCollectCommand(a *app) *cobra.Command {

@@ -68,7 +68,7 @@ func (f *fake) Correct(_ context.Context, _ server.Actor, t policy.Tuple, r cont
 func (f *fake) EraseParts(_ context.Context, _ server.Actor, tuples []policy.Tuple, _ control.EraseRequest) (control.Erased, error) {
 	out := control.Erased{}
 	for _, t := range tuples {
-		out.Parts = append(out.Parts, control.ErasedPart{Tuple: t.String(), Here: 1, Request: fakeCaseID})
+		out.Parts = append(out.Parts, control.ErasedPart{Tuple: t.String(), Here: 3, Request: fakeCaseID})
 	}
 	return out, nil
 }

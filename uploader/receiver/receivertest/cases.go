@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"testing"
 
+	"github.com/scruple-agent/scruple/uploader/receiver"
 	"github.com/scruple-agent/scruple/uploader/wire"
 )
 
@@ -42,3 +43,6 @@ func (c *Client) CaseAnswer(t testing.TB, id wire.UUID) wire.CaseAnswer {
 	}
 	return answer
 }
+
+// Fault answers the next request that begins with on with a bare status.
+func Fault(on string, status int) receiver.Fault { return receiver.Fault{On: on, Status: status} }

@@ -1,0 +1,429 @@
+package agent_test
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/scruple-agent/scruple/agent/control"
+	"github.com/scruple-agent/scruple/configs"
+	"github.com/scruple-agent/scruple/uploader/receiver"
+	"github.com/scruple-agent/scruple/uploader/receiver/receivertest"
+	"github.com/scruple-agent/scruple/uploader/wire"
+)
+
+// posted gives the consent to posts and submits and sends two of them.
+func (h *house) posted() (consent string) {
+	h.t.Helper()
+	consent = h.give("posts/moments")
+	h.submitted("posts/moments", `{"item":"p-1","kind":"post","text":"CANARY one"}`, `{"item":"p-2","kind":"post","text":"CANARY two"}`)
+	h.send("posts/moments")
+	return consent
+}
+
+func (h *house) submitted(tuple string, records ...string) {
+	h.t.Helper()
+	if _, err := h.client.Submit(h.t.Context(), tuple, []byte(`{"records":[`+strings.Join(records, ",")+`]}`)); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// stored are the fields of one name that the receiver has stored under a consent, sorted.
+func (h *house) stored(consent, field string) (out []string) {
+	h.t.Helper()
+	id, err := wire.ParseUUID(consent)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	for _, b := range h.far.Stored(h.t, id) {
+		for _, it := range b.Batch.Items {
+			if s, ok := it.Fields[field].(string); ok {
+				out = append(out, s)
+			}
+		}
+	}
+	slices.Sort(out) // batches of one second have no order
+	return out
+}
+
+// cases returns the person's cases of a kind.
+func (h *house) cases(kind string) (out []control.Case) {
+	h.t.Helper()
+	list, err := h.client.Cases(h.t.Context())
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	for _, c := range list {
+		if c.Kind == kind {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// TestClause_6_1_ExportHoldsEverythingAtBothEnds: in both forms, for the person alone, and with a case for each controller to answer for.
+func TestClause_6_1_ExportHoldsEverythingAtBothEnds(t *testing.T) {
+	h := newHouse(t, receivertest.Options{})
+	h.posted()
+	h.submitted("posts/moments", `{"item":"p-3","kind":"post","text":"CANARY waiting <script>"}`)
+
+	file := filepath.Join(h.dir, "mine.json")
+	h.must("data", "export", "-o", file)
+	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("export: %v, %v, want 0600", info.Mode(), err)
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got control.Export
+	if err := json.Unmarshal(b, &got); err != nil {
+		t.Fatal(err)
+	}
+	var posts control.TupleData
+	for _, one := range got.Tuples {
+		if one.Tuple == "posts/moments" {
+			posts = one
+		}
+	}
+	for what, has := range map[string]bool{
+		"the receiver's content": strings.Contains(string(posts.Remote), "CANARY one"), "the items": len(posts.Items) == 3, "what waits": len(posts.Reports) == 1,
+		"what was sent": len(got.Sent) > 0, "the ledger": len(got.Ledger) > 0, "receipts": len(got.Receipts) > 0, "no gap": len(got.Missing) == 0,
+		"a case": len(got.Cases) > 0, "accounts": len(got.Accounts) == 2, "settings": got.Settings != nil,
+	} {
+		if !has {
+			t.Errorf("the export lacks %s", what)
+		}
+	}
+	for _, lang := range []string{"en", "zh-CN"} {
+		page := h.must("data", "export", "--html", "--lang", lang)
+		for _, want := range []string{"CANARY one", "CANARY waiting", "lang=\"" + lang + "\""} {
+			if !strings.Contains(page, want) {
+				t.Errorf("the page in %s lacks %q", lang, want)
+			}
+		}
+		if strings.Contains(page, "<script") || strings.Contains(page, "http-equiv=\"refresh\"") {
+			t.Errorf("the page in %s runs something", lang)
+		}
+	}
+	eventually(t, "the controller answers for its access", func() bool {
+		list := h.cases("access")
+		return len(list) == 1 && list[0].State == "done" && list[0].There == 2
+	})
+	// A receiver that does not answer is named, and is in arrears.
+	h.far.Faults.Next(receivertest.Fault("GET /v1/data", 503))
+	out := h.must("data", "export")
+	if !strings.Contains(out, "the receiver of posts/moments") {
+		t.Error("the export does not say that the receiver did not answer")
+	}
+	application := control.NewClient(h.client.Socket(), control.AsApplication("im.example"))
+	defer application.Close()
+	if _, err := application.Export(t.Context(), ""); err == nil {
+		t.Error("an application was given the export")
+	}
+}
+
+// TestClause_6_2_ErasureByItemTimeAndKind: what is selected goes at both ends, the rest stays, and what cannot be deleted is refused
+// with the reason.
+func TestClause_6_2_ErasureByItemTimeAndKind(t *testing.T) {
+	h := newHouse(t, receivertest.Options{})
+	consent := h.posted()
+	h.submitted("posts/moments", `{"item":"p-3","kind":"post","text":"CANARY three"}`, `{"item":"p-4","kind":"post","text":"CANARY four"}`)
+	if _, err := h.client.EgressPreview(t.Context(), "posts/moments"); err != nil { // builds the batch
+		t.Fatal(err)
+	}
+	h.must("data", "erase", "posts/moments", "--item", "p-1", "--yes")
+	h.must("data", "erase", "posts/moments", "--item", "p-3", "--yes")
+	eventually(t, "the receiver has erased the item", func() bool { return reflect.DeepEqual(h.stored(consent, "item"), []string{"p-2"}) })
+	h.send("posts/moments")
+	if got := h.stored(consent, "item"); !reflect.DeepEqual(got, []string{"p-2", "p-4"}) {
+		t.Errorf("stored %q, want p-2 and p-4", got)
+	}
+	if out := h.must("data", "export", "posts/moments"); strings.Contains(out, "CANARY one") || strings.Contains(out, "CANARY three") || !strings.Contains(out, "CANARY two") {
+		t.Error("what was erased is still there, or what was not is gone")
+	}
+	eventually(t, "both erasures are confirmed", func() bool {
+		list := h.cases("erasure")
+		return len(list) == 2 && list[0].State == "done" && list[1].State == "done" && list[0].There+list[1].There == 1
+	})
+	tomorrow := time.Now().Add(24 * time.Hour).Format(time.DateOnly)
+	h.must("data", "erase", "posts", "--until", tomorrow, "--from", "2026-01-01", "--yes")
+	eventually(t, "the time range is gone", func() bool { return len(h.stored(consent, "item")) == 0 })
+
+	account := h.give("profile/account")
+	h.submitted("profile/account", `{"nickname":"CANARY n","avatar":"AA==","phone":"+1 202 555 0100","account-id":"CANARY id","qr-code":"CANARY qr"}`)
+	h.send("profile/account")
+	h.refused(control.ExitRefused, "account-id", "data", "erase", "profile/account", "--field", "account-id", "--yes")
+	if out := h.must("data", "erase", "profile/account", "--yes"); !strings.Contains(out, "account-id, qr-code") {
+		t.Errorf("what stays is not named: %s", out)
+	}
+	eventually(t, "the rest of the profile is gone", func() bool { return len(h.stored(account, "nickname")) == 0 })
+	if got := h.stored(account, "account-id"); !reflect.DeepEqual(got, []string{"CANARY id"}) {
+		t.Errorf("account id %q", got)
+	}
+	if !slices.ContainsFunc(h.cases("erasure"), func(c control.Case) bool {
+		return c.Tuple == "profile/account" && c.State == "done" && c.Reason == string(wire.ReasonImmutableKept)
+	}) {
+		t.Errorf("erasure of the profile: %+v", h.cases("erasure"))
+	}
+	h.must("data", "erase", "--all", "--yes")
+}
+
+// TestClause_6_2_ErasureSurvivesEverything: no answer drops it, nor does a crash; nothing that it takes out is sent meanwhile.
+func TestClause_6_2_ErasureSurvivesEverything(t *testing.T) {
+	h := newHouse(t, receivertest.Options{})
+	consent := h.posted()
+	h.far.Faults.Next(
+		receivertest.Fault("PUT /v1/cases/", 404), receivertest.Fault("PUT /v1/cases/", 410), receivertest.Fault("PUT /v1/cases/", 500),
+	)
+	h.must("data", "erase", "posts/moments", "--item", "p-1", "--yes")
+	for range 3 {
+		h.kill()
+		h.start()
+		eventually(t, "it is asked for again", func() bool { return h.cases("erasure")[0].State != "open" })
+	}
+	id := h.cases("erasure")[0].ID
+	eventually(t, "the erasure is done", func() bool {
+		_, _ = h.client.Case(t.Context(), id)
+		return reflect.DeepEqual(h.stored(consent, "item"), []string{"p-2"})
+	})
+}
+
+// TestClause_6_3_CorrectionAtBothEnds: what waits and what is stored changes; what is immutable, undeclared or measured is refused.
+func TestClause_6_3_CorrectionAtBothEnds(t *testing.T) {
+	h := newHouse(t, receivertest.Options{})
+	consent := h.posted()
+	h.must("data", "correct", "posts/moments", "--item", "p-2", "text=CANARY second")
+	eventually(t, "the receiver has corrected it", func() bool {
+		return reflect.DeepEqual(h.stored(consent, "text"), []string{"CANARY one", "CANARY second"})
+	})
+	if list := h.cases("correction"); len(list) != 1 || list[0].State != "done" || list[0].There != 1 {
+		t.Errorf("cases %+v", list)
+	}
+	h.submitted("posts/moments", `{"item":"p-3","kind":"post","text":"CANARY three"}`)
+	h.must("data", "correct", "posts/moments", "--item", "p-3", "text=CANARY third")
+	h.send("posts/moments")
+	if got := h.stored(consent, "text"); !reflect.DeepEqual(got, []string{"CANARY one", "CANARY second", "CANARY third"}) {
+		t.Errorf("stored %q", got)
+	}
+	if out := h.must("data", "show", "posts/moments"); !strings.Contains(out, "CANARY third") || strings.Contains(out, "three") {
+		t.Errorf("shown here: %s", out)
+	}
+	h.give("profile/account")
+	h.give("device/service")
+	for _, c := range []struct {
+		why  string
+		args []string
+	}{
+		{"account-id", []string{"profile/account", "account-id=other"}},
+		{"cannot be changed", []string{"posts/moments", "item=p-9"}},
+		{"choices", []string{"posts/moments", "--item", "p-1", "kind=rant"}},
+		{"not a field", []string{"posts/moments", "shoe-size=44"}},
+		{"measured", []string{"device/service", "model=other"}},
+		{"no consent in force", []string{"profile/details", "sex=other"}},
+	} {
+		h.refused(control.ExitRefused, c.why, append([]string{"data", "correct"}, c.args...)...)
+	}
+	h.absent("CANARY") // neither end keeps the new words in the open
+}
+
+// TestClause_6_5_AccountIsClosed: every consent of the controller ends, everything is erased and confirmed, the other controller's account
+// stays, and nothing begins again without the person.
+func TestClause_6_5_AccountIsClosed(t *testing.T) {
+	h := newHouse(t, receivertest.Options{})
+	consent := h.posted()
+	h.give("device/service")
+	h.give("bank-card/binding")
+	h.far.Faults.Next(receivertest.Fault("PUT /v1/consents/", 503)) // the first try of a withdrawal
+	h.must("account", "close", "--controller", "messenger", "--yes")
+	h.kill() // whatever was under way
+	h.start()
+	if got := h.tuple("posts/moments").Status; got != control.StatusWithdrawn {
+		t.Errorf("posts: %s", got)
+	}
+	if got := h.tuple("bank-card/binding").Status; got != control.StatusGiven {
+		t.Errorf("the payment account: %s", got)
+	}
+	eventually(t, "every signed answer is there", func() bool {
+		for _, c := range h.cases("closure") {
+			if c.State != "done" {
+				_, _ = h.client.Case(t.Context(), c.ID)
+			}
+		}
+		list, err := h.client.Accounts(t.Context())
+		return err == nil && list[0].State == "closed" && list[1].State == "open"
+	})
+	if n := len(h.cases("closure")); n != 2 {
+		t.Errorf("%d requests, want one for each of two consents", n)
+	}
+	if held, _ := h.holding(consent); held.Batches != 0 || held.Status != receiver.StatusWithdrawn {
+		t.Errorf("the receiver holds %+v", held)
+	}
+	h.absent("CANARY")
+	n, err := h.client.Show(t.Context(), "posts/moments", "en")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for why, args := range map[string][]string{
+		"consent":   {"consent", "give", "posts/moments", "--accept", n.SHA256},
+		"complaint": {"complaint", "file", "too late", "--about", "messenger"},
+		"correct":   {"data", "correct", "posts/moments", "text=x"},
+		"erase":     {"data", "erase", "posts/moments", "--yes"},
+		"again":     {"account", "close", "--yes"},
+	} {
+		if out, code := h.command(args...); code != control.ExitRefused || !strings.Contains(out, "closed") {
+			t.Errorf("%s after the closure: %d %s", why, code, out)
+		}
+	}
+	h.must("account", "reopen")
+	h.give("posts/moments")
+}
+
+// TestClause_6_6_ComplaintIsAnswered: no further data is asked; the thirty days begin with the receipt; the answer is signed, and nobody
+// but the controller can give it. What the receiver's people do is recorded.
+func TestClause_6_6_ComplaintIsAnswered(t *testing.T) {
+	tool := filepath.Join(t.TempDir(), "scruple-receiver")
+	if out, err := exec.Command("go", "build", "-o", tool, "../uploader/cmd/scruple-receiver").CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	h := newHouse(t, receivertest.Options{})
+	desk := func(args ...string) string {
+		t.Helper()
+		out, err := exec.Command(tool, append(args, "--dir", h.far.Dir, "--lang", "en")...).CombinedOutput()
+		if err != nil {
+			t.Fatalf("scruple-receiver %s: %v\n%s", strings.Join(args, " "), err, out)
+		}
+		return string(out)
+	}
+	h.refused(control.ExitRefused, "privacy@messenger.example.com", "complaint", "file", "before any consent")
+	h.posted()
+	// A receipt for another message, from another key, is none.
+	h.far.Faults.Next(receiver.Fault{On: "PUT /v1/cases/", Garbage: true})
+	h.must("complaint", "file", "CANARY nobody answers")
+	c := h.cases("complaint")[0]
+	if c.State != "sent" || !c.Due.IsZero() {
+		t.Errorf("before the controller has confirmed it: %+v", c)
+	}
+	if _, err := h.client.Case(t.Context(), c.ID); err != nil {
+		t.Fatal(err)
+	}
+	c = h.cases("complaint")[0]
+	if c.State != "received" || c.Due.Sub(c.Received) != 30*24*time.Hour || c.Overdue {
+		t.Errorf("confirmed: %+v", c)
+	}
+	h.absent("CANARY nobody")
+	if out := desk("cases", "list"); !strings.Contains(out, c.ID) || strings.Contains(out, "CANARY") {
+		t.Errorf("the list opens what it should not, or lacks the case: %s", out)
+	}
+	if out := desk("cases", "show", c.ID); !strings.Contains(out, "CANARY nobody answers") {
+		t.Errorf("shown: %s", out)
+	}
+	desk("cases", "answer", c.ID, "--reason", "justified", "--text", "You are right.")
+	if out := desk("show", "--accesses"); !strings.Contains(out, "cases show") || !strings.Contains(out, "cases answer") {
+		t.Errorf("record of accesses: %s", out)
+	}
+	// After the withdrawal, and its confirmation, the answer still arrives: the case keeps its own copy of the key.
+	h.must("consent", "withdraw", "posts/moments", "--clear")
+	if out := h.must("complaint", "show", c.ID, "--signed"); !strings.Contains(out, "You are right.") || !strings.Contains(out, "answered: justified") || !strings.Contains(out, "scruple/case/1") {
+		t.Errorf("the answer: %s", out)
+	}
+}
+
+// TestClause_10_LateAnswersAreMarked: thirty days after the receipt, and not before.
+func TestClause_10_LateAnswersAreMarked(t *testing.T) {
+	clock := receivertest.NewClock()
+	clock.Advance(-31 * 24 * time.Hour)
+	h := newHouse(t, receivertest.Options{Clock: clock})
+	h.posted()
+	h.must("complaint", "file", "CANARY late")
+	list := h.cases("complaint")
+	if len(list) != 1 || list[0].State != "received" || !list[0].Overdue {
+		t.Errorf("31 days after the receipt: %+v", list)
+	}
+	if out := h.must("complaint", "list"); !strings.Contains(out, "OVERDUE") {
+		t.Errorf("listed: %s", out)
+	}
+	if out := h.must("complaint", "list", "--lang", "zh-CN"); !strings.Contains(out, "已逾期") {
+		t.Errorf("listed: %s", out)
+	}
+}
+
+// TestClause_v_IndexOfRights: each right of the guideline with its command, made of the policy: a right that nothing is covered by is not
+// listed, every command exists, and every controller is reachable.
+func TestClause_v_IndexOfRights(t *testing.T) {
+	h := newHouse(t, receivertest.Options{})
+	list, err := h.client.Rights(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ids []string
+	for _, r := range list {
+		ids = append(ids, r.Clause)
+		if len(r.Covers) == 0 || len(r.Contacts) == 0 || r.Name["zh-CN"] == "" || r.Does["en"] == "" {
+			t.Errorf("%s: %+v", r.ID, r)
+		}
+		for _, c := range r.Commands {
+			words := strings.Fields(strings.TrimPrefix(c, "scruple "))
+			h.must(words[0], words[1], "--help")
+		}
+	}
+	if want := []string{"6.1", "6.2", "6.3", "6.4", "6.5", "6.6", "6.7"}; !reflect.DeepEqual(ids, want) {
+		t.Errorf("clauses %v, want %v", ids, want)
+	}
+	for lang, want := range map[string]string{"en": "privacy@payments.example.com", "zh-CN": "投诉"} {
+		if out := h.must("rights", "--lang", lang); !strings.Contains(out, want) {
+			t.Errorf("in %s: %s", lang, out)
+		}
+		if page := h.must("rights", "--html", "--lang", lang); !strings.Contains(page, want) || strings.Contains(page, "<script") {
+			t.Errorf("page in %s: %s", lang, page)
+		}
+	}
+
+	small := newHouse(t, receivertest.Options{Policy: withoutCategories(t, configs.PolicyYAML, "privacy-settings")})
+	list, err = small.client.Rights(t.Context())
+	if err != nil || len(list) != 6 || list[len(list)-1].ID != "complain" {
+		t.Errorf("without settings in the policy: %d rights, %v", len(list), err)
+	}
+
+	h.posted()
+	out := h.must("data", "explain", "posts/moments")
+	for _, want := range []string{"clause 1.3", "given", "notice ", "batches sent: 1"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("explained without %q: %s", want, out)
+		}
+	}
+	e, err := h.client.ExplainTuple(t.Context(), "posts/moments")
+	if err != nil || len(e.Sent) != 1 {
+		t.Fatalf("%+v, %v", e, err)
+	}
+	batch := e.Sent[0].Path[strings.LastIndex(e.Sent[0].Path, "/")+1:]
+	if out := h.must("data", "explain", batch); !strings.Contains(out, "CANARY one") {
+		t.Errorf("the batch explained: %s", out)
+	}
+}
+
+// withoutCategories takes categories out of a policy.
+func withoutCategories(t *testing.T, yaml []byte, ids ...string) []byte {
+	t.Helper()
+	text := string(yaml)
+	for _, id := range ids {
+		from := strings.Index(text, "\n  - id: "+id+"\n")
+		if from < 0 {
+			t.Fatalf("the policy has no category %s", id)
+		}
+		rest := text[from+1:]
+		if next := strings.Index(rest[1:], "\n  - id: "); next >= 0 {
+			rest = rest[next+2:]
+		} else {
+			rest = ""
+		}
+		text = text[:from+1] + rest
+	}
+	return []byte(text)
+}
