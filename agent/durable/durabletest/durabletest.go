@@ -29,6 +29,9 @@ type Steps struct {
 	held    chan struct{}
 	entered func()
 	trace   []string
+
+	remember bool
+	pending  []unflushed
 }
 
 // Watch counts the steps below dir until the test ends. Nothing fails until one of the methods says so.
@@ -51,7 +54,7 @@ func (s *Steps) StopAt(n, torn int) {
 func (s *Steps) Restart() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.count, s.stopAt, s.stopped, s.full, s.ballast, s.failing, s.trace = 0, 0, false, false, "", "", nil
+	s.count, s.stopAt, s.stopped, s.full, s.ballast, s.failing, s.trace, s.pending = 0, 0, false, false, "", "", nil, nil
 }
 
 // Fill makes the disk full: creating and writing return ENOSPC, all else works.
@@ -128,12 +131,16 @@ func (s *Steps) hook(op fault.Op, path string) (int, error) {
 		return 0, ErrStopped
 	case s.count == s.stopAt:
 		s.stopped = true
+		if op == fault.Write {
+			s.track(op, path)
+		}
 		return s.torn, ErrStopped
 	case (s.full || s.crowded(path)) && (op == fault.Create || op == fault.Write):
 		return 0, syscall.ENOSPC
 	case s.failing == op:
 		return 0, syscall.EIO
 	}
+	s.track(op, path)
 	return 0, nil
 }
 
