@@ -150,8 +150,8 @@ func (a *Agent) tupleStatus(t policy.Tuple, spooled map[wire.UUID]spool.Stat, la
 	}
 	row.Reason, row.Detail = a.reason(c, state, problem, row.Session)
 	row.Collecting = row.Reason == ""
-	if !row.Collecting {
-		row.Due = time.Time{}
+	if !row.Collecting && (problem == nil || !state.InForce || !c.scheduled()) {
+		row.Due = time.Time{} // but a reading that failed is repeated
 	}
 	if s, ok := spooled[state.Consent]; ok && !state.Consent.IsZero() {
 		row.Spool = control.Spool{Reports: s.Reports, Bytes: s.Bytes, Oldest: s.Oldest, Dropped: s.Dropped, Parked: parked(s)}

@@ -188,6 +188,9 @@ func TestSeveralBooks(t *testing.T) {
 	if row.Spool.Reports != before || row.Reason != control.ReasonSourceError || !strings.Contains(row.Detail, "503") {
 		t.Errorf("with the server down: %d reports, before %d, %q %q", row.Spool.Reports, before, row.Reason, row.Detail)
 	}
+	if wait := time.Until(row.Due); wait < time.Minute || wait > 6*time.Hour {
+		t.Errorf("with the server down: tried again in %v", wait)
+	}
 	b = books()
 	if !strings.Contains(b[control.BookCardDAV].Error, "503") || b[control.BookCardDAV].Counts["cards"] != 1 {
 		t.Errorf("status shows %+v", b)

@@ -85,6 +85,9 @@ func (a *app) why(t control.Tuple) string {
 	switch {
 	case t.Reason != "":
 		next = join(": ", a.reason(t.Reason), t.Detail)
+		if !t.Due.IsZero() {
+			next = join("; ", next, fmt.Sprintf(a.t(T{"again at %s", "将于 %s 重试"}), when(t.Due)))
+		}
 	case !t.Session.IsZero():
 		next = fmt.Sprintf(a.t(T{"use session until %s", "使用会话至 %s"}), when(t.Session))
 	case !t.Due.IsZero():

@@ -176,7 +176,7 @@ type Tuple struct {
 	Spool       Spool     `json:"spool"`
 	Collected   time.Time `json:"collected,omitzero"` // last report made
 	Sent        time.Time `json:"sent,omitzero"`      // last batch acknowledged
-	Due         time.Time `json:"due,omitzero"`       // next reading
+	Due         time.Time `json:"due,omitzero"`       // next reading, also after one that failed
 	Session     time.Time `json:"session,omitzero"`   // open use session ends
 	Lane        Lane      `json:"lane"`
 }
