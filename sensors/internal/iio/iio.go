@@ -1,8 +1,9 @@
-// Package iio reads devices of the Linux Industrial I/O subsystem through sysfs
-// (Documentation/ABI/testing/sysfs-bus-iio). The root directory is a parameter, so a recorded tree reads like a
-// real one. It knows attributes, not consent: the sources above it hold the permit.
+// Package iio reads devices of the Linux Industrial I/O subsystem (Documentation/ABI/testing/sysfs-bus-iio): single
+// attributes through sysfs, and many samples at once through a device's buffer (Capture). The root directories are
+// parameters, so a recorded tree reads like a real one. It knows attributes, not consent: the sources above it hold
+// the permit.
 //
-// It leaves out buffered capture, triggers and events.
+// It leaves out events, output, and making triggers.
 package iio
 
 import (
@@ -187,8 +188,75 @@ func parseMatrix(text string) (m Matrix, ok bool) {
 	return m, true
 }
 
-// Find returns the device that has the attribute; where several have it, one that is not labelled as sitting in
-// the base of a convertible. It returns sensors.ErrAbsent when none has it.
+// Path returns the device's folder below /sys.
+func (d Device) Path() string { return d.dir }
+
+// Node returns the name of its file below /dev, "iio:device0". The kernel numbers anew at every replug.
+func (d Device) Node() string { return path.Base(d.dir) }
+
+// files lists the names in a folder of the device.
+func (d Device) files(dir string) ([]string, error) {
+	entries, err := fs.ReadDir(d.fsys, path.Join(d.dir, dir))
+	if err != nil {
+		return nil, fmt.Errorf("folder %s: %w", dir, sensors.ErrAbsent)
+	}
+	var names []string
+	for _, e := range entries[:min(len(entries), maxDevices)] {
+		names = append(names, e.Name())
+	}
+	return names, nil
+}
+
+// set writes an attribute.
+func (d Device) set(attribute, value string) error {
+	w, ok := d.fsys.(sensors.Switches)
+	if !ok {
+		return fmt.Errorf("attribute %s: %w", attribute, sensors.ErrDenied)
+	}
+	switch err := w.WriteFile(path.Join(d.dir, attribute), []byte(value), 0); {
+	case err == nil:
+		return nil
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("attribute %s: %w", attribute, sensors.ErrDenied)
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("attribute %s: %w", attribute, sensors.ErrAbsent)
+	case busy(err):
+		return fmt.Errorf("attribute %s: %w", attribute, sensors.ErrBusy)
+	}
+	return fmt.Errorf("attribute %s: cannot be written", attribute)
+}
+
+// place says where a device sits: by its label, or by the attribute that sensor hubs of Chromebooks had before.
+func (d Device) place() string {
+	if d.Label != "" {
+		return d.Label
+	}
+	where, _ := d.Text("location")
+	switch where {
+	case "lid":
+		return "accel-display"
+	case "base":
+		return "accel-base"
+	}
+	return where
+}
+
+// rank orders devices of one kind by how well they stand for how the whole is held: the one in the display, one that does not
+// say, then those in the base and in the camera, which can be turned.
+func (d Device) rank() int {
+	switch d.place() {
+	case "accel-display":
+		return 0
+	case "accel-base":
+		return 2
+	case "accel-camera":
+		return 3
+	}
+	return 1
+}
+
+// Find returns the device that has the attribute; where several have it, the one in the display of a convertible rather
+// than one in its base. It returns sensors.ErrAbsent when none has it.
 func Find(sys fs.FS, attribute string) (Device, error) {
 	devices, err := Devices(sys)
 	if err != nil {
@@ -198,10 +266,5 @@ func Find(sys fs.FS, attribute string) (Device, error) {
 	if len(devices) == 0 {
 		return Device{}, sensors.Absent("an IIO device with " + attribute)
 	}
-	for _, d := range devices {
-		if d.Label != "accel-base" && d.Label != "accel-camera" {
-			return d, nil
-		}
-	}
-	return devices[0], nil
+	return slices.MinFunc(devices, func(a, b Device) int { return a.rank() - b.rank() }), nil
 }

@@ -1,0 +1,5 @@
+//go:build !unix
+
+package iio
+
+func busy(error) bool { return false }
