@@ -159,9 +159,14 @@ func TestClause_1_3_PostsAreSealedAndDeletedItemByItem(t *testing.T) {
 	post("3", "canary-sent")
 	post("3", "canary-edited")
 	h.send(tuple)
-	if out := h.must("data", "forget", tuple, "--item", "3"); !strings.Contains(out, "item 3 deleted") {
-		t.Errorf("data forget says: %s", out)
+	done, err = app.DeleteItem(t.Context(), tuple, "3")
+	if err != nil || !done.Here || done.Unsent != 0 || done.Request == "" {
+		t.Fatalf("delete a post that has left: %+v, %v", done, err)
 	}
+	eventually(t, "the receiver has erased the one post and no other", func() bool {
+		far := h.must("data", "show", tuple, "--remote")
+		return strings.Contains(far, "canary-stays") && !strings.Contains(far, "canary-sent") && !strings.Contains(far, "canary-edited")
+	})
 	if got := h.itemsOf(tuple); len(got) != 1 || !strings.Contains(string(got["1"].Fields), "canary-stays") {
 		t.Errorf("the person is shown %v", got)
 	}
@@ -371,6 +376,10 @@ func TestClause_1_8_PaymentIsApart(t *testing.T) {
 	if got := h.itemsOf("bank-card/binding"); len(got) != 1 || got["card-2"].Item == "" {
 		t.Errorf("after one card was unbound: %v", got)
 	}
+	eventually(t, "the payment company has erased that card", func() bool {
+		far := h.must("data", "show", "bank-card/binding", "--remote")
+		return strings.Contains(far, "card-2") && !strings.Contains(far, "card-1") && !strings.Contains(far, "canary-holder")
+	})
 	h.absent("6200 0000 0000 0005", "canary-")
 }
 

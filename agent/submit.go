@@ -161,7 +161,7 @@ func (a *Agent) DeleteItem(ctx context.Context, by server.Actor, t policy.Tuple,
 		case ok && owner != client && !by.Person:
 			return control.ItemDeleted{}, submission(t, items.ErrOther)
 		}
-		known = known || ok
+		known, answer.Here = known || ok, answer.Here || ok
 	}
 	if !known || len(ids) == 0 {
 		return control.ItemDeleted{}, control.NewProblem(control.KindNotFound, t.String(), "no item of that name")
@@ -177,11 +177,9 @@ func (a *Agent) DeleteItem(ctx context.Context, by server.Actor, t policy.Tuple,
 		return control.ItemDeleted{}, err
 	}
 	for _, id := range ids {
-		ok, err := a.items.Remove(id, name)
-		if err != nil {
+		if _, err := a.items.Remove(id, name); err != nil { // the request has done this where there is one
 			return control.ItemDeleted{}, problem(t, err)
 		}
-		answer.Here = answer.Here || ok
 	}
 	return answer, nil
 }

@@ -21,7 +21,7 @@ func dataCommand(a *app) *cobra.Command {
 			"  scruple data show --remote\n  scruple data export --html -o mine.html\n  scruple data erase contacts/find-friends\n  scruple data correct posts/moments --item p-1 text=hello\n  scruple data collect device/service",
 		},
 	})
-	cmd.AddCommand(dataShowCommand(a), dataExportCommand(a), dataEraseCommand(a), dataCollectCommand(a), dataSubmitCommand(a), dataCorrectCommand(a), dataExplainCommand(a), dataForgetCommand(a))
+	cmd.AddCommand(dataShowCommand(a), dataExportCommand(a), dataEraseCommand(a), dataCollectCommand(a), dataSubmitCommand(a), dataCorrectCommand(a), dataExplainCommand(a))
 	return cmd
 }
 

@@ -95,41 +95,6 @@ func asSubmission(b []byte, origin string) ([]byte, error) {
 	return json.Marshal(s)
 }
 
-func dataForgetCommand(a *app) *cobra.Command {
-	var item string
-	cmd := a.command(command{
-		use:   "forget CATEGORY/PURPOSE --item ITEM",
-		short: T{"delete one item: a post, a bank card, an entry of a list", "删除单个条目：一条内容、一张银行卡或列表中的一项"},
-		long: T{
-			"Deletes one item that was submitted, on this device; what of it has not left yet never does. \"scruple data show\" lists the\nitems. Applications do the same with DELETE /v1/items/CATEGORY/PURPOSE/ITEM, for what they submitted themselves.",
-			"删除本机上已提交的一个条目；尚未发出的部分不会再发出。“scruple data show”列出各条目。\n应用可通过 DELETE /v1/items/类别/用途/条目 删除其自己提交的条目。",
-		},
-		example: T{"  scruple data forget posts/moments --item 1\n  scruple data forget bank-card/binding --item 7", "  scruple data forget posts/moments --item 1\n  scruple data forget bank-card/binding --item 7"},
-		args:    oneTuple,
-		run: func(cmd *cobra.Command, args []string) error {
-			if item == "" {
-				return a.usage(T{"--item is needed: scruple data show lists the items", "需要 --item：scruple data show 列出各条目"})
-			}
-			client, err := a.client()
-			if err != nil {
-				return err
-			}
-			done, err := client.DeleteItem(cmd.Context(), args[0], item)
-			if err != nil {
-				return err
-			}
-			return a.print(done, func(w io.Writer) {
-				fmt.Fprintf(w, a.t(T{"%s: item %s deleted here; reports of it that had not left: %d\n", "%s：本机已删除条目 %s；其尚未发出的报告：%d\n"}), done.Tuple, done.Item, done.Unsent)
-				if done.Request != "" {
-					fmt.Fprintf(w, a.t(T{"The controller is asked to erase it (request %s).\n", "已要求控制者删除（请求编号 %s）。\n"}), done.Request)
-				}
-			})
-		},
-	})
-	cmd.Flags().StringVar(&item, "item", "", a.t(T{"the `ITEM`, as in scruple data show", "条目 `ITEM`，见 scruple data show"}))
-	return cmd
-}
-
 func (a *app) writeItems(w io.Writer, list []control.Item) {
 	for _, it := range list {
 		from := a.t(T{"you", "本人"})

@@ -55,10 +55,9 @@ var clauses = []Clause{
 		ID:      "1.3",
 		Promise: Text{"posts, comments and likes are stored encrypted on the server and can be deleted at any time", "朋友圈内容、评论和点赞在服务器加密保存，可随时删除"},
 		Enforced: Text{
-			"posts are sealed under a key of their consent on the device and at the receiver; one is deleted without the others, and what of it has not left never does (agent/items, uploader/spool, uploader/receiver)",
-			"内容在本机和接收端均以其同意对应的密钥加密；可单独删除一条，尚未发出的部分不会再发出（agent/items、uploader/spool、uploader/receiver）",
+			"posts are sealed under a key of their consent on the device and at the receiver; one is deleted at both ends without the others, and what of it has not left never does (agent/items, agent/rights, uploader/spool, uploader/receiver)",
+			"内容在本机和接收端均以其同意对应的密钥加密；可在两端单独删除一条，尚未发出的部分不会再发出（agent/items、agent/rights、uploader/spool、uploader/receiver）",
 		},
-		Missing: Text{"the erasure of one post at the receiver", "接收端对单条内容的删除"},
 	},
 	{
 		ID:      "1.4",
