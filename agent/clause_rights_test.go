@@ -195,6 +195,73 @@ func TestClause_6_2_ErasureSurvivesEverything(t *testing.T) {
 	})
 }
 
+// TestClause_1_3_DeletionReachesTheReceiver: deleting a post erases it there too, also when the application deletes it, and the rest stays.
+func TestClause_1_3_DeletionReachesTheReceiver(t *testing.T) {
+	h := newHouse(t, receivertest.Options{})
+	consent := h.posted()
+	if d, err := h.client.DeleteItem(t.Context(), "posts/moments", "p-1"); err != nil || !d.Here || d.Request == "" {
+		t.Errorf("deleted: %+v, %v", d, err)
+	}
+	eventually(t, "the post is gone at the receiver", func() bool { return reflect.DeepEqual(h.stored(consent, "item"), []string{"p-2"}) })
+	h.absent("CANARY")
+}
+
+// TestClause_2_2_KeptUntilTheEvent: what is kept until the item is deleted, or the account closed, is kept for years and goes with the event,
+// also after the consent was withdrawn without clearing.
+func TestClause_2_2_KeptUntilTheEvent(t *testing.T) {
+	clock := receivertest.NewClock()
+	h := newHouse(t, receivertest.Options{Clock: clock})
+	posts := h.posted()
+	account := h.give("profile/account")
+	h.submitted("profile/account", `{"nickname":"CANARY n","avatar":"AA==","phone":"+1 202 555 0100"}`)
+	h.send("profile/account")
+	h.must("consent", "withdraw", "profile/account") // not --clear
+	eventually(t, "the receiver knows of the withdrawal", func() bool {
+		held, ok := h.holding(account)
+		return ok && held.Status == receiver.StatusWithdrawn
+	})
+	clock.Advance(600 * 24 * time.Hour)
+	if _, err := h.far.Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if held, _ := h.holding(account); held.Batches != 1 {
+		t.Errorf("the account's data after a withdrawal without clearing: %+v", held)
+	}
+	if got := len(h.stored(posts, "item")); got != 2 {
+		t.Errorf("%d posts, want both", got)
+	}
+	h.must("data", "erase", "posts/moments", "--item", "p-2", "--yes")
+	eventually(t, "the deleted item is gone", func() bool { return reflect.DeepEqual(h.stored(posts, "item"), []string{"p-1"}) })
+	h.must("account", "close", "--yes")
+	eventually(t, "nothing is kept", func() bool {
+		one, _ := h.holding(account)
+		two, _ := h.holding(posts)
+		return one.Batches == 0 && two.Batches == 0
+	})
+}
+
+// TestClause_6_4_UnbindOneBankCard: one card goes at both ends, the other stays, and the consent goes on.
+func TestClause_6_4_UnbindOneBankCard(t *testing.T) {
+	h := newHouse(t, receivertest.Options{Controller: "payments"})
+	consent := h.give("bank-card/binding")
+	h.submitted("bank-card/binding", `{"item":"c-1","bank":"CANARY Bank"}`, `{"item":"c-2","bank":"Example Bank"}`)
+	h.send("bank-card/binding")
+	h.must("data", "erase", "bank-card/binding", "--item", "c-1", "--yes")
+	eventually(t, "the card is unbound", func() bool { return reflect.DeepEqual(h.stored(consent, "item"), []string{"c-2"}) })
+	if got := h.tuple("bank-card/binding").Status; got != control.StatusGiven {
+		t.Errorf("the consent: %s", got)
+	}
+	if out := h.must("data", "show", "bank-card/binding"); strings.Contains(out, "CANARY") || !strings.Contains(out, "c-2") {
+		t.Errorf("shown here: %s", out)
+	}
+	h.absent("CANARY")
+	// An application that deletes its own item has the same effect, and the person sees the case.
+	if _, err := h.client.DeleteItem(t.Context(), "bank-card/binding", "c-2"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the other card is unbound", func() bool { return len(h.stored(consent, "item")) == 0 && len(h.cases("erasure")) == 2 })
+}
+
 // TestClause_6_3_CorrectionAtBothEnds: what waits and what is stored changes; what is immutable, undeclared or measured is refused.
 func TestClause_6_3_CorrectionAtBothEnds(t *testing.T) {
 	h := newHouse(t, receivertest.Options{})

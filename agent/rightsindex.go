@@ -76,7 +76,7 @@ var rightsIndex = []right{
 	{
 		"settings", "6.7", words("set your privacy", "隐私设置"),
 		words("who can find and add you, and who sees what you post", "谁可以找到和添加您，谁可以看到您的内容"),
-		[]string{"scruple settings get", "scruple settings set NAME VALUE"},
+		[]string{"scruple settings list", "scruple settings set NAME VALUE"},
 		func(e policy.Effective) bool {
 			return submitted(e) && slices.ContainsFunc(e.Fields(), func(f policy.Field) bool { return f.Default != "" })
 		},

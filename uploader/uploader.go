@@ -155,7 +155,7 @@ func New(o Options) *Uploader {
 	u := &Uploader{
 		o: o, kick: make(chan struct{}, 1), kickAnswers: make(chan struct{}, 1), answered: map[wire.UUID]*answerState{}, tasks: map[taskID]*task{}, compared: map[wire.UUID]bool{},
 		announced: map[policy.ControllerID]*noticeState{}, asked: map[policy.ControllerID]time.Time{},
-		places: map[policy.ControllerID]placed{},
+		places:  map[policy.ControllerID]placed{},
 		flights: map[policy.ControllerID]map[*context.CancelCauseFunc]struct{}{},
 		lanes:   map[Lane]chan struct{}{LaneA: make(chan struct{}, concurrentA), LaneB: make(chan struct{}, concurrentB)},
 	}

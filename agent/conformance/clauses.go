@@ -124,7 +124,6 @@ var clauses = []Clause{
 			"the retention of the policy is enforced by the spool on the device and by the receiver's sweep; at the end of a service that its controller has announced, everything is withdrawn with a signed erasure (uploader/spool, uploader/receiver, agent/notices)",
 			"政策规定的保存期限由本机存储和接收端的清理执行；控制者公告的停止服务之日，一切同意撤回并取得签名的删除确认（uploader/spool、uploader/receiver、agent/notices）",
 		},
-		Missing: Text{"retention that ends with an event (account closed, item deleted)", "以事件（注销账号、删除条目）为期限的保存"},
 	},
 	{
 		ID:      "3",
@@ -146,23 +145,25 @@ var clauses = []Clause{
 		ID:      "6.1",
 		Promise: Text{"the person can see their data", "可以查看自己的信息"},
 		Enforced: Text{
-			"data show and data export give what lies here and what every receiver holds (agent/cli, uploader/receiver)",
-			"data show 和 data export 给出本机以及每个接收端持有的数据（agent/cli、uploader/receiver）",
+			"data show and data export give what lies here and what every receiver holds, content included, as JSON or as a page; each controller has to answer for it in a case of its own; data explain gives clause, consent and batches (agent, agent/rights, uploader/receiver)",
+			"data show 和 data export 给出本机以及每个接收端持有的全部内容（含正文），格式为 JSON 或网页；每个控制者须就此答复一个案件；data explain 说明条款、同意和批次（agent、agent/rights、uploader/receiver）",
 		},
 	},
 	{
 		ID:      "6.2",
 		Promise: Text{"the person can delete their data", "可以删除自己的信息"},
 		Enforced: Text{
-			"data erase destroys the key of what lies here and asks the receiver until its signed receipt is there (agent/consent, uploader)",
-			"data erase 销毁本机数据的密钥，并反复要求接收端删除，直至收到其签名回执（agent/consent、uploader）",
+			"data erase takes all, a category, an item, a field or a time range out of what lies here and what waits, then asks the receiver until its signed answer is there; fields that the policy declares immutable stay and are named (agent, agent/rights, agent/consent, uploader, uploader/receiver)",
+			"data erase 从本机和待发内容中删除全部、某一类、某条、某个项目或某段时间的内容，再反复要求接收端删除，直至收到其签名答复；政策声明不可更改的项目会保留并予以说明（agent、agent/rights、agent/consent、uploader、uploader/receiver）",
 		},
-		Missing: Text{"erasure of single items, and the refusal of what cannot be deleted", "逐条删除，以及对不可删除项目的说明"},
 	},
 	{
 		ID:      "6.3",
 		Promise: Text{"the person can correct their data", "可以更正自己的信息"},
-		Missing: Text{"corrections", "更正功能"},
+		Enforced: Text{
+			"data correct changes what was entered here, in what waits and at the receiver, which answers with its signature; immutable, undeclared and measured fields are refused with the reason at both ends (agent, agent/rights, uploader/receiver)",
+			"data correct 更正本机、待发内容和接收端所存的填写内容，接收端以签名答复；不可更改、未声明和测得的项目在两端均被拒绝并说明理由（agent、agent/rights、uploader/receiver）",
+		},
 	},
 	{
 		ID:      "6.4",
@@ -175,10 +176,13 @@ var clauses = []Clause{
 	{
 		ID:      "6.5",
 		Promise: Text{"the person can close the account: data deleted or anonymised", "可以注销账号：信息将被删除或匿名化"},
-		Missing: Text{"account closure", "注销功能"},
+		Enforced: Text{
+			"account close marks the account and files a request for every consent in one write, withdraws and clears all of them, and is done when every signed answer is there; each controller by itself; nothing is agreed to afterwards unless the person reopens it (agent, agent/rights, uploader/receiver)",
+			"account close 以一次写入标记账号并为每项同意提出请求，全部撤回并清除，收到全部签名答复后才算完成；每个控制者各自注销；此后除非本人重新开通，不再达成任何同意（agent、agent/rights、uploader/receiver）",
+		},
 	},
-	{ID: "6.6", With: "10", Promise: complaint, Missing: noComplaint},
-	{ID: "10", With: "6.6", Promise: complaint, Missing: noComplaint},
+	{ID: "6.6", With: "10", Promise: complaint, Enforced: answered},
+	{ID: "10", With: "6.6", Promise: complaint, Enforced: answered},
 	{
 		ID:      "6.7",
 		Promise: Text{"privacy settings: who can add me and how, who sees posts", "隐私设置：谁可以添加我、如何添加、谁可以看到我的内容"},
@@ -214,7 +218,10 @@ var clauses = []Clause{
 	{
 		ID:      "v",
 		Promise: Text{"the person can access, correct, delete, withdraw, close the account, complain and set privacy", "可以查看、更正、删除、撤回、注销、投诉和进行隐私设置"},
-		Missing: Text{"the index of the rights", "权利索引"},
+		Enforced: Text{
+			"scruple rights lists each right with its command, what it covers and whom it is addressed to, made of the policy in force (agent, agent/cli)",
+			"scruple rights 依现行政策列出各项权利及其命令、涵盖内容和所针对的控制者（agent、agent/cli）",
+		},
 	},
 }
 
@@ -228,6 +235,9 @@ var (
 		"data leaves only to the controller that the policy names, over TLS that is pinned to it; another recipient is another consent; where a later policy names another controller the consent ends, the old one is told, and the new one learns nothing before it is agreed to (agent/policy, agent/consent, uploader)",
 		"数据只发送给政策指明的控制者，且 TLS 固定其公钥；其他接收方须另行同意；政策改换控制者时原同意终止并告知原控制者，新控制者在重新同意之前一无所知（agent/policy、agent/consent、uploader）",
 	}
-	complaint   = Text{"the person can complain and is answered within thirty days", "可以投诉，并在三十天内得到答复"}
-	noComplaint = Text{"complaints", "投诉功能"}
+	complaint = Text{"the person can complain and is answered within thirty days", "可以投诉，并在三十天内得到答复"}
+	answered  = Text{
+		"a complaint is signed with the key that the controller knows already and is sent until its signed receipt is there; thirty days count from that, what is late is marked at both ends, and only the controller's signed answer ends it, also after a withdrawal (agent/rights, uploader, uploader/receiver)",
+		"投诉以控制者已知的密钥签名，反复发送直至收到其签名回执；三十天自回执起算，逾期在两端均会标明，只有控制者签名的答复才能结束投诉，撤回同意后亦然（agent/rights、uploader、uploader/receiver）",
+	}
 )
