@@ -132,7 +132,7 @@ func (a *Agent) openStores() (err error) {
 	if a.spool, err = spool.Open(filepath.Join(a.settings.StateDir, "spool"), a.ring, spool.Limits{Retention: a.register.Retention}); err != nil {
 		return err
 	}
-	if a.journal, err = journal.Open(filepath.Join(a.settings.StateDir, "egress"), a.ring, journal.Limits{}); err != nil {
+	if a.journal, err = journal.Open(filepath.Join(a.settings.StateDir, "egress"), a.ring, journal.Limits{Retention: a.register.Retention}); err != nil {
 		return err
 	}
 	if a.items, err = items.Open(filepath.Join(a.settings.StateDir, "items"), a.ring); err != nil {

@@ -6,16 +6,21 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/scruple-agent/scruple/agent/keyring"
 	"github.com/scruple-agent/scruple/agent/policy"
 	"github.com/scruple-agent/scruple/uploader/journal"
 	"github.com/scruple-agent/scruple/uploader/wire"
 )
 
-// sweepEvery is how often expiry and retention are looked at while any consent is in force.
-const sweepEvery = time.Hour
+const (
+	// sweepEvery is how often expiry and retention are looked at while anything lies here that can be read.
+	sweepEvery = time.Hour
+	// sweepIdle is how often while there is only a pseudonym left, at a controller that may still hold something.
+	sweepIdle = 24 * time.Hour
+)
 
-// wheel is the one timer of all periodic work. With no consent in force and nothing left to repeat it sleeps until
-// it is woken.
+// wheel is the one timer of all periodic work. With nothing that anybody holds under a consent and nothing left to repeat
+// it sleeps until it is woken.
 func (a *Agent) wheel(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -80,6 +85,13 @@ func (a *Agent) turn(ctx context.Context, now time.Time) (next time.Time) {
 		_, _ = c.collect(ctx, false) // its outcome is in the collection's state
 		sooner(c.nextDue(time.Now()))
 	}
+	// Also what is kept back until a changed policy is answered has its time.
+	switch readable, known := a.keysLeft(); {
+	case readable:
+		sooner(now.Add(sweepEvery))
+	case known:
+		sooner(now.Add(sweepIdle))
+	}
 	a.mu.Lock()
 	repeat := map[wire.UUID]policy.Tuple{}
 	for key, step := range a.unfinished {
@@ -95,6 +107,17 @@ func (a *Agent) turn(ctx context.Context, now time.Time) (next time.Time) {
 		sooner(now.Add(retryUnfinished))
 	}
 	return next
+}
+
+// keysLeft reports whether any consent has a key to what lies here, and whether any is known at all.
+func (a *Agent) keysLeft() (readable, known bool) {
+	a.ring.View(func(s *keyring.State) {
+		for _, g := range s.Grants {
+			known = true
+			readable = readable || len(g.DataKey) > 0
+		}
+	})
+	return readable, known
 }
 
 // nextDue is when the tuple is to be read next. After a start it counts from the last report that was sent or is

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -258,11 +259,12 @@ func (u *Uploader) sendBatch(ctx context.Context, c *client, id wire.UUID, batch
 			return wire.Receipt{}, err
 		}
 	}
-	if err := u.mayLeave(id, batch); err != nil {
+	since, err := u.mayLeave(id, batch)
+	if err != nil {
 		return wire.Receipt{}, err
 	}
 	path := "/v1/batches/" + batch.ID.String()
-	entry, err := u.o.Journal.Begin(LaneB, id, http.MethodPut, path, batch.Body)
+	entry, err := u.o.Journal.BeginSince(LaneB, id, http.MethodPut, path, batch.Body, since)
 	if err != nil {
 		return wire.Receipt{}, err // what cannot be recorded does not leave
 	}
@@ -285,21 +287,27 @@ func (u *Uploader) sendBatch(ctx context.Context, c *client, id wire.UUID, batch
 // errOutdated says that a batch was made under terms that the policy in force no longer allows, while the consent goes on.
 var errOutdated = errors.New("made under terms that no longer hold")
 
-// mayLeave asks whether a batch may be sent under the terms it was made under.
-func (u *Uploader) mayLeave(id wire.UUID, batch spool.Sending) error {
+// mayLeave asks whether a batch may be sent under the terms it was made under, and returns from when its oldest report is.
+func (u *Uploader) mayLeave(id wire.UUID, batch spool.Sending) (since time.Time, err error) {
+	since = time.Now()
 	plain, err := wire.Decompress(batch.Body)
 	if err != nil {
-		return err
+		return since, err
 	}
 	b, err := wire.DecodeBatch(plain)
 	if err != nil {
-		return err
+		return since, err
+	}
+	for _, item := range b.Items {
+		if at := time.Unix(item.Time, 0); at.Before(since) {
+			since = at
+		}
 	}
 	err = u.o.Register.MayLeave(id, b.Subtree)
 	if errors.Is(err, consent.ErrPolicyChanged) && u.o.Register.InForce(id) == nil {
-		return errOutdated
+		return since, errOutdated
 	}
-	return err
+	return since, err
 }
 
 // keepBack sets a batch aside whose terms no longer hold: it does not leave, and stays for its retention.

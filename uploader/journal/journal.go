@@ -72,6 +72,9 @@ const (
 type Limits struct {
 	Bodies int64
 	Age    time.Duration
+	// Retention returns how long the policy lets the device keep what was collected under a consent, 0 where that is no duration. The
+	// shorter of it and Age counts; nil means Age alone.
+	Retention func(consent wire.UUID) time.Duration
 }
 
 // Entry is one request.
@@ -172,13 +175,18 @@ func (j *Journal) aead(consent wire.UUID) (cipher.AEAD, error) {
 // the body are on the disk. After an error nothing may be sent, with one exception: lane A, whose messages the
 // consent ledger has.
 func (j *Journal) Begin(lane Lane, consent wire.UUID, method, path string, body []byte) (wire.UUID, error) {
+	return j.BeginSince(lane, consent, method, path, body, time.Now())
+}
+
+// BeginSince is Begin of a body whose oldest content is from since: the retention counts from there.
+func (j *Journal) BeginSince(lane Lane, consent wire.UUID, method, path string, body []byte, since time.Time) (wire.UUID, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	e := Entry{
 		ID: wire.NewUUID(), Lane: lane, Consent: consent, Time: time.Now().UTC().Truncate(time.Second),
 		Size: len(body), Hash: wire.HashOf(body),
 	}
-	if err := j.keep(e, sent{method, path, body}); err != nil && !errors.Is(err, keyring.ErrNoKey) {
+	if err := j.keep(e, sent{method, path, body}, since); err != nil && !errors.Is(err, keyring.ErrNoKey) {
 		return wire.UUID{}, fmt.Errorf("egress journal: %w", err)
 	}
 	if err := j.index.append(line{Entry: &e}); err != nil {
@@ -199,7 +207,7 @@ func (j *Journal) End(id wire.UUID, status int, outcome string) error {
 }
 
 // keep stores a body under its consent's key, once.
-func (j *Journal) keep(e Entry, s sent) error {
+func (j *Journal) keep(e Entry, s sent, since time.Time) error {
 	aead, err := j.aead(e.Consent)
 	if err != nil {
 		return err
@@ -222,20 +230,38 @@ func (j *Journal) keep(e Entry, s sent) error {
 		return err
 	}
 	j.size += int64(len(file))
+	if j.retention(e.Consent) > 0 {
+		if since.After(e.Time) {
+			since = e.Time
+		}
+		return os.Chtimes(path, since, since)
+	}
 	return nil
+}
+
+// retention is the policy's retention of a consent, 0 where there is none.
+func (j *Journal) retention(consent wire.UUID) time.Duration {
+	if j.limits.Retention == nil {
+		return 0
+	}
+	return j.limits.Retention(consent)
 }
 
 // makeRoom removes the oldest bodies until n more bytes fit, and those that are too old.
 func (j *Journal) makeRoom(n int64) {
-	oldest := time.Now().Add(-j.limits.Age)
+	now := time.Now()
 	all := j.stored()
 	j.size = 0
 	for _, b := range all {
 		j.size += b.size
 	}
 	for _, b := range all {
-		if j.size+n <= j.limits.Bodies && b.time.After(oldest) {
-			return
+		age := j.limits.Age
+		if keep := j.retention(b.consent); keep > 0 {
+			age = min(age, keep)
+		}
+		if j.size+n <= j.limits.Bodies && b.time.After(now.Add(-age)) {
+			continue
 		}
 		if durable.Remove(b.path) == nil {
 			j.size -= b.size
@@ -245,9 +271,10 @@ func (j *Journal) makeRoom(n int64) {
 
 // storedBody is a body's file.
 type storedBody struct {
-	path string
-	size int64
-	time time.Time
+	path    string
+	consent wire.UUID
+	size    int64
+	time    time.Time
 }
 
 // stored lists the bodies' files, oldest first.
@@ -258,7 +285,8 @@ func (j *Journal) stored() []storedBody {
 			return nil
 		}
 		if info, err := d.Info(); err == nil {
-			all = append(all, storedBody{path, info.Size(), info.ModTime()})
+			consent, _ := wire.ParseUUID(filepath.Base(filepath.Dir(path))) // a folder of another name has no retention
+			all = append(all, storedBody{path, consent, info.Size(), info.ModTime()})
 		}
 		return nil
 	})

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/scruple-agent/scruple/agent/durable/durabletest"
@@ -211,6 +212,51 @@ func TestDamagedBodyIsNotShown(t *testing.T) {
 	if b, err := f.Body(id); err != nil || string(b) != "body" {
 		t.Errorf("got %q, %v", b, err)
 	}
+}
+
+// TestRetention: a body goes when the policy's retention of what is in it is over, counted from its oldest content; its entry stays.
+func TestRetention(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t)
+		other := wire.NewUUID()
+		f.keys[other] = bytes.Repeat([]byte{8}, 32)
+		const week = 7 * 24 * time.Hour
+		f.limits = Limits{Retention: func(id wire.UUID) time.Duration {
+			if id == f.consent {
+				return week
+			}
+			return 0 // kept until an event: the journal's own bound holds
+		}}
+		f.reopen(t)
+		time.Sleep(week)
+		begin := func(id wire.UUID, body string, since time.Time) wire.UUID {
+			entry, err := f.BeginSince(LaneB, id, "PUT", "/v1/batches/x", []byte(body), since)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return entry
+		}
+		fresh, old, kept := begin(f.consent, "fresh", time.Now()), begin(f.consent, "old", time.Now().Add(-5*24*time.Hour)), begin(other, "kept", time.Now())
+		for _, c := range []struct {
+			days int
+			want map[wire.UUID]bool
+		}{
+			{1, map[wire.UUID]bool{fresh: true, old: true, kept: true}},
+			{2, map[wire.UUID]bool{fresh: true, old: false, kept: true}},
+			{5, map[wire.UUID]bool{fresh: false, old: false, kept: true}},
+		} {
+			time.Sleep(time.Duration(c.days) * 24 * time.Hour)
+			f.Sweep()
+			for id, want := range c.want {
+				if _, err := f.Body(id); (err == nil) != want {
+					t.Errorf("after %d more days: %v", c.days, err)
+				}
+			}
+		}
+		if n := len(f.list(t)); n != 3 {
+			t.Errorf("%d entries, want 3", n)
+		}
+	})
 }
 
 func TestBounds(t *testing.T) {
