@@ -101,12 +101,12 @@ func TestClause_2_2_DeviceForgetsInSimulatedMonths(t *testing.T) {
 		if a.register.InForce(id) == nil {
 			t.Fatal("a consent to a policy that asks for more is in force")
 		}
-		time.Sleep(29 * policy.Day)
+		time.Sleep(25 * policy.Day)
 		synctest.Wait()
 		if n := len(reports()); n == 0 {
 			t.Error("what is kept back goes before its time")
 		}
-		time.Sleep(3 * policy.Day)
+		time.Sleep(7 * policy.Day)
 		synctest.Wait()
 		if n := len(reports()); n != 0 {
 			t.Errorf("%d reports are kept back longer than their retention", n)

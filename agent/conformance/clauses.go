@@ -121,8 +121,8 @@ var clauses = []Clause{
 		ID:      "2.2",
 		Promise: Text{"data is kept no longer than the purpose needs", "信息的保存不超过用途所需的期限"},
 		Enforced: Text{
-			"the retention of the policy is enforced by the spool on the device and by the receiver's sweep; at the end of a service that its controller has announced, everything is withdrawn with a signed erasure (uploader/spool, uploader/receiver, agent/notices)",
-			"政策规定的保存期限由本机存储和接收端的清理执行；控制者公告的停止服务之日，一切同意撤回并取得签名的删除确认（uploader/spool、uploader/receiver、agent/notices）",
+			"the retention of the policy is enforced by the spool, the journal and the items on the device and by the receiver's sweep; what is kept until an event (an item deleted, an account closed) goes with it at both ends; at the end of a service that its controller has announced, everything is withdrawn with a signed erasure (uploader/spool, uploader/journal, agent/items, agent/rights, uploader/receiver, agent/notices)",
+			"政策规定的保存期限由本机的待发存储、发送日志、条目和接收端的清理执行；以事件（删除条目、注销账号）为期限的在事件发生时两端一并删除；控制者公告的停止服务之日，一切同意撤回并取得签名的删除确认（uploader/spool、uploader/journal、agent/items、agent/rights、uploader/receiver、agent/notices）",
 		},
 	},
 	{
