@@ -83,7 +83,7 @@ func (c *child) noGrant(why, tuple string) {
 }
 
 // TestClause_8_NothingWithoutAGuardian: whoever has declared nothing, and every declared minor, can agree to nothing until the guardian has
-// accepted the policy and approved just this; refusing, deferring and taking back need nobody. The receiver gets evidence and no key of
+// accepted the policy and approved just this; refusing, taking back and complaining need nobody. The receiver gets evidence and no key of
 // the guardian.
 func TestClause_8_NothingWithoutAGuardian(t *testing.T) {
 	t.Parallel()
@@ -128,6 +128,7 @@ func TestClause_8_NothingWithoutAGuardian(t *testing.T) {
 	}
 	c.must("consent", "withdraw", tuple)
 	c.must("consent", "refuse", "location/nearby")
+	c.must("complaint", "file", "Nobody answers me.", "--about", tuple)
 	c.noGrant("a guardian has to approve", tuple) // an approval is for one consent
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/mod/sumdb/note"
 
+	"github.com/scruple-agent/scruple/agent/durable/durabletest"
 	"github.com/scruple-agent/scruple/agent/keyring"
 	"github.com/scruple-agent/scruple/agent/notices"
 	"github.com/scruple-agent/scruple/agent/policy"
@@ -220,5 +221,45 @@ func TestBefore(t *testing.T) {
 	got := h.List()
 	if len(got) != 2 || !got[0].Before || got[0].Unread || got[1].Before || !slices.ContainsFunc(got, func(k notices.Kept) bool { return k.Stops }) {
 		t.Errorf("%+v", got)
+	}
+}
+
+// TestCrash: whenever the power fails while notices are taken, afterwards they are kept with their effect or can be taken again, and the
+// effect comes once.
+func TestCrash(t *testing.T) {
+	for n := 1; ; n++ {
+		h, c := newHome(t), newController(t, "messenger")
+		h.take(c, c.says(wire.NoticeEnd, nil))
+		breach := c.says(wire.NoticeBreach, nil)
+		steps := durabletest.Watch(t, h.dir)
+		steps.StopAt(n, 0)
+		_, err := h.Take(c.Controller, []wire.NoticeBundle{breach}, now, 1)
+		finished := !steps.Stopped()
+		_ = h.ring.Close()
+		steps.Restart()
+		key, err2 := keyring.DeviceKey(h.dir)
+		if err2 != nil {
+			t.Fatal(err2)
+		}
+		if h.ring, err2 = keyring.Open(h.dir, key); err2 != nil {
+			t.Fatal(err2)
+		}
+		h.restart()
+		if err == nil && h.Stopped(c.ID) == nil {
+			t.Errorf("stop at %d: taken, and without effect", n)
+		}
+		if h.After(c.ID) < 2 {
+			if h.Stopped(c.ID) != nil {
+				t.Errorf("stop at %d: an effect without its notice", n)
+			}
+			h.take(c, breach)
+		}
+		list := h.List()
+		if len(list) != 2 || !list[1].Stops || h.Decide(c.ID, 2) != nil || h.Stopped(c.ID) != nil {
+			t.Errorf("stop at %d: %d notices", n, len(list))
+		}
+		if finished {
+			return
+		}
 	}
 }
