@@ -377,6 +377,16 @@ func TestClause_6_6_ComplaintIsAnswered(t *testing.T) {
 	if c.State != "sent" || !c.Due.IsZero() {
 		t.Errorf("before the controller has confirmed it: %+v", c)
 	}
+	// Nor is the signed answer to somebody else's case an answer to this one.
+	stranger := h.far.Client(t, "posts", "moments")
+	stranger.Give(t)
+	theirs := stranger.Case(wire.CaseComplaint)
+	theirs.Text = "x"
+	stranger.Ask(t, theirs)
+	h.far.Faults.Next(receiver.Fault{On: "GET /v1/cases/" + c.ID, Forge: stranger.Do(t.Context(), "GET", "/v1/cases/"+theirs.ID.String(), nil, "").Body})
+	if got, err := h.client.Case(t.Context(), c.ID); err != nil || got.State != "received" || len(got.Notes) != 0 {
+		t.Errorf("after another's answer: %+v, %v", got, err)
+	}
 	if _, err := h.client.Case(t.Context(), c.ID); err != nil {
 		t.Fatal(err)
 	}

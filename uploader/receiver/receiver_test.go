@@ -28,7 +28,7 @@ func device(at time.Time, model string) wire.Item {
 }
 
 func TestConsentThenBatchThenWithdrawal(t *testing.T) {
-	r := receivertest.New(t, receivertest.Options{})
+	r := receivertest.New(t, receivertest.Options{Clock: receivertest.NewClock()}) // a message made twice is the same
 	c := r.Client(t, "device", "service")
 
 	if a := c.Send(t, device(r.Now(), canary)); a.Problem() != wire.ProblemConsentUnknown {
