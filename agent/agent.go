@@ -215,6 +215,7 @@ func (a *Agent) Run(ctx context.Context, ready func(socket string)) error {
 		}
 	})
 	a.operation(countStarts)
+	a.sources.hub.StopLeftOver()
 	group.Go(func() { a.wheel(ctx) })
 	a.log.Info("ready", zap.String("version", Version), zap.Int("policy", a.document().Version))
 	if ready != nil {

@@ -131,7 +131,7 @@ func (a *Agent) tupleStatus(t policy.Tuple, spooled map[wire.UUID]spool.Stat, la
 	}
 	state := a.register.State(t)
 	c.mu.Lock()
-	problem := c.problem
+	problem := c.sourceProblem()
 	row.Collected, row.Due = c.collected.UTC(), c.due.UTC()
 	if c.rules().Category.Source == policy.SourceContacts && state.InForce {
 		row.Books = c.bookStates()

@@ -13,7 +13,6 @@ import (
 	"github.com/scruple-agent/scruple/agent/control"
 	"github.com/scruple-agent/scruple/agent/minimise"
 	"github.com/scruple-agent/scruple/agent/policy"
-	"github.com/scruple-agent/scruple/sensors/accel"
 	"github.com/scruple-agent/scruple/sensors/device"
 	"github.com/scruple-agent/scruple/sensors/location"
 	"github.com/scruple-agent/scruple/sensors/steps"
@@ -35,6 +34,8 @@ type collection struct {
 	problem   error     // of the last reading
 	session   *consent.Session
 	counter   *steps.Source // open while its consent holds
+	counting  *counted      // where the counter is a pedometer
+	live      func() error  // what is wrong with the source that is open
 	counts    map[string]int
 	books     []control.Book // of contacts: how the last readings went
 	failures  int            // readings of contacts that failed in a row
@@ -73,8 +74,6 @@ func (c *collection) scheduled() bool {
 // burstsPerWindow is how often within an accelerometer window the sensor is looked at.
 const (
 	burstsPerWindow = 12
-	burstSamples    = 25
-	burstInterval   = 40 * time.Millisecond // 25 Hz
 	stepInterval    = time.Hour
 )
 
@@ -211,40 +210,22 @@ func (c *collection) readDevice(p consent.Permit) ([]minimise.Report, error) {
 	return one(minimise.Device(p, sample, Version, time.Now()))
 }
 
-func (c *collection) readMotion(ctx context.Context, p consent.Permit, asked bool) ([]minimise.Report, error) {
-	source, err := accel.Open(p, c.agent.sources.sys)
-	if err != nil {
-		return nil, err
-	}
-	burst, err := source.Burst(ctx, burstSamples, burstInterval)
-	if err != nil {
-		return nil, err
-	}
-	now := time.Now()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.window.IsZero() {
-		c.window = now
-	}
-	c.motion.Add(burst)
-	if !asked && now.Sub(c.window) < c.rules().Purpose.Minimiser.Window {
-		return nil, nil
-	}
-	c.window = time.Time{}
-	return one(c.motion.Report(p, now))
-}
-
 // readCounter reads the step counter, which stays open from one reading to the next: it follows resets and wraps.
 func (c *collection) readCounter(p consent.Permit) (steps.Sample, error) {
 	c.mu.Lock()
 	source := c.counter
 	c.mu.Unlock()
 	if source == nil {
-		opened, err := steps.Open(p, c.agent.sources.sys)
+		opened, counting, err := c.openCounter(p)
 		if err != nil {
 			return steps.Sample{}, err
 		}
 		source = opened
+		c.mu.Lock()
+		if c.counting = counting; counting != nil {
+			c.live = counting.feed.Problem
+		}
+		c.mu.Unlock()
 	}
 	reading, err := source.Read()
 	c.mu.Lock()
@@ -283,6 +264,10 @@ func (c *collection) readSteps(p consent.Permit, asked bool) ([]minimise.Report,
 
 // closeCounter lets go of the open step counter, if there is one. The caller holds mu.
 func (c *collection) closeCounter() {
+	if c.counting != nil {
+		c.counting.feed.Close()
+		c.counting, c.live = nil, nil
+	}
 	if c.counter == nil {
 		return
 	}
@@ -296,11 +281,14 @@ func (c *collection) closeCounter() {
 func (c *collection) follow(ctx context.Context, s *consent.Session) {
 	permit := s.Permit()
 	err := func() error {
-		source, err := location.Open(ctx, permit, location.Sources{GPSD: c.agent.sources.gpsd})
+		source, err := location.Open(ctx, permit, c.agent.sources.location)
 		if err != nil {
 			return err
 		}
 		defer source.Close()
+		c.mu.Lock()
+		c.live = source.Problem
+		c.mu.Unlock()
 		cells, err := c.cells(permit)
 		if err != nil {
 			return err
@@ -343,6 +331,7 @@ func (c *collection) follow(ctx context.Context, s *consent.Session) {
 	if permit.Check() != nil || ctx.Err() != nil {
 		err = nil // the session ended, as it should
 	}
+	c.live = nil
 	c.problem = err
 }
 
@@ -375,7 +364,7 @@ func (a *Agent) storePending() {
 			continue
 		}
 		c.mu.Lock()
-		var made []minimise.Report
+		made := c.lastSteps(permit)
 		if c.steps.Pending() {
 			if r, err := c.steps.Report(permit); err == nil {
 				made = append(made, r)

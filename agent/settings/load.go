@@ -276,6 +276,8 @@ func (s *Settings) resolve(where map[string]string) (faults Faults) {
 		path("policy_layers", &s.PolicyLayers[i])
 	}
 	path("iio_root", &s.IIORoot)
+	path("iio_dev", &s.IIODev)
+	path("location.serial", &s.Location.Serial)
 	for key, list := range map[string][]string{"contacts.paths": s.Contacts.Paths, "contacts.evolution": s.Contacts.Evolution} {
 		for i := range list {
 			if list[i] == "" {

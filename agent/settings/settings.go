@@ -70,15 +70,30 @@ type Settings struct {
 	// recorded tree in tests.
 	IIORoot string `mapstructure:"iio_root"`
 
+	// IIODev is the folder of the files through which the buffers of those devices are read. Default /dev, or none where
+	// IIORoot is another than /sys.
+	IIODev string `mapstructure:"iio_dev"`
+
 	// GPSD is the address of the gpsd that location comes from, host:port. Default 127.0.0.1:2947, where
 	// gpsd listens; "" switches the source off.
 	GPSD string `mapstructure:"gpsd"`
+
+	Location Location `mapstructure:"location"`
 
 	Log    Log    `mapstructure:"log"`
 	Upload Upload `mapstructure:"upload"`
 
 	// File is the settings file that was read; "" when there was none.
 	File string `mapstructure:"-"`
+}
+
+// Location is where positions come from beside GPSD. The first that is there is taken: gpsd, serial receiver, GeoClue.
+type Location struct {
+	// Serial is the device of a receiver that speaks NMEA, with its speed where it is no USB one: "/dev/ttyACM0",
+	// "/dev/ttyS1,9600". Default "", none. Linux only.
+	Serial string `mapstructure:"serial"`
+	// GeoClue asks the GeoClue 2 of the system bus, which may itself ask a server on the network. Default false.
+	GeoClue bool `mapstructure:"geoclue"`
 }
 
 // Contacts are the address books of the person.
@@ -128,6 +143,7 @@ func Defaults() Settings {
 	return Settings{
 		Version: Version,
 		IIORoot: "/sys",
+		IIODev:  "/dev",
 		GPSD:    "127.0.0.1:2947",
 		Log:     Log{Level: "info", Format: "auto"},
 		Upload:  Upload{Slot: time.Hour},

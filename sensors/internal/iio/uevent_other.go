@@ -8,7 +8,9 @@ import "github.com/scruple-agent/scruple/sensors"
 type Changes struct{}
 
 // WatchChanges returns sensors.ErrAbsent: only Linux has such messages.
-func WatchChanges() (*Changes, error) { return nil, sensors.Absent("the kernel's messages about devices") }
+func WatchChanges() (*Changes, error) {
+	return nil, sensors.Absent("the kernel's messages about devices")
+}
 
 // Wait returns sensors.ErrAbsent.
 func (*Changes) Wait() error { return sensors.Absent("the kernel's messages about devices") }

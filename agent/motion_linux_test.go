@@ -1,0 +1,77 @@
+package agent_test
+
+import (
+	"fmt"
+	"math"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/scruple-agent/scruple/sensors/sensortest"
+	"github.com/scruple-agent/scruple/uploader/receiver/receivertest"
+)
+
+// newSensing is a house whose device has an accelerometer with a buffer.
+func newSensing(t *testing.T) (*house, *sensortest.Machine) {
+	t.Helper()
+	h := &house{newDaemon(t), receivertest.New(t, receivertest.Options{})}
+	m, err := sensortest.NewMachine(h.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = m.Close() })
+	h.write("note", h.far.Note)
+	h.configure(h.far.Key, fmt.Sprintf("upload:\n  slot: 24h\niio_dev: %q\n", filepath.Join(h.dir, "dev")))
+	h.start()
+	t.Cleanup(h.stop)
+	return h, m
+}
+
+// TestClause_1_5_PedometerRunsWhileStepsAreGranted: a device without a step counter counts from its accelerometer, while the
+// person lets it, and the accelerometer is off before and after.
+func TestClause_1_5_PedometerRunsWhileStepsAreGranted(t *testing.T) {
+	t.Parallel()
+	h, m := newSensing(t)
+	on := func() bool { return m.Attribute("iio:device0", "buffer/enable") == "1" }
+	wait()
+	if on() {
+		t.Fatal("the accelerometer runs without a consent")
+	}
+	h.give("steps/compare")
+	eventually(t, "the accelerometer runs", on)
+	eventually(t, "the first reading", func() bool { return !h.tuple("steps/compare").Due.IsZero() })
+	for i := range 2000 { // 80 s with two steps a second, less than a FIFO holds
+		if err := m.Feed(40_000_000, 0, 0, int16(1000+250*math.Sin(float64(i)/25*2*math.Pi*2))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.give("accelerometer/gravity") // its burst empties the buffer for both
+	var told string
+	eventually(t, "steps are counted", func() bool {
+		h.must("data", "collect", "steps/compare")
+		reports, err := h.client.Data(t.Context(), "steps/compare", false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, tuple := range reports.Tuples {
+			for _, r := range tuple.Reports {
+				told = string(r.Fields)
+			}
+		}
+		return told != ""
+	})
+	var total int
+	if _, err := fmt.Sscanf(told[strings.Index(told, ":")+1:], "%d", &total); err != nil || total < 90 || total > 170 {
+		t.Errorf("80 s of two steps a second gave %s", told)
+	}
+	if _, err := h.client.Withdraw(t.Context(), "accelerometer/gravity", false); err != nil {
+		t.Fatal(err)
+	}
+	if wait(); !on() {
+		t.Error("the accelerometer stopped although steps are granted")
+	}
+	if _, err := h.client.Withdraw(t.Context(), "steps/compare", false); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the accelerometer is off", func() bool { return !on() })
+}
