@@ -125,7 +125,7 @@ func (a *Agent) openStores() (err error) {
 	if err := a.pinPolicy(); err != nil {
 		return err
 	}
-	a.register, err = consent.Open(filepath.Join(a.settings.StateDir, "ledger"), a.ring, a.document(), a.subject, consent.Options{})
+	a.register, err = consent.Open(filepath.Join(a.settings.StateDir, "ledger"), a.ring, a.document(), a.subject, consent.Options{Elapsed: sinceBoot})
 	if err != nil {
 		return err
 	}
@@ -215,6 +215,7 @@ func (a *Agent) Run(ctx context.Context, ready func(socket string)) error {
 		}
 	})
 	a.operation(countStarts)
+	group.Go(func() { watchClock(ctx, a.wake) })
 	a.sources.hub.StopLeftOver()
 	group.Go(func() { a.wheel(ctx) })
 	a.log.Info("ready", zap.String("version", Version), zap.Int("policy", a.document().Version))

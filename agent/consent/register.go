@@ -20,6 +20,9 @@ import (
 type Options struct {
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
+	// Elapsed is a clock that nobody can set and that goes on while the machine sleeps, from any start. Consents end
+	// by it too, so that a wall clock which is set back again and again prolongs none. nil is none.
+	Elapsed func() time.Duration
 }
 
 // Register holds all ledgers of one data subject. It is safe for concurrent use; State, InForce and Permit.Check
@@ -29,6 +32,7 @@ type Register struct {
 	ring    *keyring.Ring
 	subject policy.Subject
 	clock   func() time.Time
+	elapsed func() time.Duration // nil: none
 
 	// commit serialises changes and is held while the disk works; mu guards memory and is held briefly.
 	commit  sync.Mutex
@@ -46,6 +50,9 @@ type Register struct {
 	time struct {
 		sync.Mutex
 		high int64 // latest time seen
+		// Since the wall clock showed anchor, at elapsed, that much time has gone by at least.
+		anchor int64
+		at     time.Duration
 	}
 	hooks struct {
 		sync.Mutex
@@ -68,7 +75,7 @@ func Open(dir string, ring *keyring.Ring, doc *policy.Document, subject policy.S
 		o.Now = time.Now
 	}
 	r := &Register{
-		dir: dir, ring: ring, subject: subject, clock: o.Now, doc: doc,
+		dir: dir, ring: ring, subject: subject, clock: o.Now, elapsed: o.Elapsed, doc: doc,
 		ledgers: map[policy.ControllerID]*ledger{}, tuples: map[policy.Tuple]*tuple{},
 		grants: map[wire.UUID]*grant{}, outbox: map[outboxKey]*waiting{},
 	}
@@ -202,7 +209,15 @@ func (r *Register) seen(at time.Time) (now int64, behind bool) {
 	defer r.time.Unlock()
 	behind = sec < r.time.high-int64(ClockTolerance/time.Second)
 	r.time.high = max(r.time.high, sec)
-	return r.time.high, behind
+	if r.elapsed == nil {
+		return r.time.high, behind
+	}
+	elapsed := r.elapsed()
+	passed := r.time.anchor + int64(max(0, elapsed-r.time.at)/time.Second)
+	if r.time.anchor == 0 || r.time.high > passed {
+		r.time.anchor, r.time.at, passed = r.time.high, elapsed, r.time.high
+	}
+	return passed, behind
 }
 
 // AcceptClock is the way out after a clock that once ran ahead: the person says that the present time is right. What
@@ -224,7 +239,7 @@ func (r *Register) AcceptClock(who Actor) error {
 		return fmt.Errorf("accept clock: %w", err)
 	}
 	r.time.Lock()
-	r.time.high = now
+	r.time.high, r.time.anchor = now, 0
 	r.time.Unlock()
 	r.saved = now
 	return nil
