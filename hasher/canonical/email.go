@@ -119,7 +119,9 @@ func appendLocal(dst, local []byte) ([]byte, error) {
 }
 
 // appendForeignLocal writes a local part that is not ASCII: NFC first, since
-// NFC may turn a compatibility letter (KELVIN SIGN) into an ASCII one.
+// NFC may turn a compatibility letter (KELVIN SIGN) into an ASCII one, and again
+// at the end, since a small letter may compose with a mark where its capital
+// does not (t and diaeresis).
 func appendForeignLocal(dst, local []byte) ([]byte, error) {
 	for b := local; len(b) > 0; {
 		r, n := utf8.DecodeRune(b)
@@ -128,14 +130,16 @@ func appendForeignLocal(dst, local []byte) ([]byte, error) {
 		}
 		b = b[n:]
 	}
-	start := len(dst)
-	dst = norm.NFC.Append(dst, local...)
-	for i, c := range dst[start:] {
+	small := norm.NFC.Bytes(local)
+	if len(local) > 0 && &small[0] == &local[0] {
+		small = bytes.Clone(small) // the input is not ours to change
+	}
+	for i, c := range small {
 		if 'A' <= c && c <= 'Z' {
-			dst[start+i] = c + 'a' - 'A'
+			small[i] = c + 'a' - 'A'
 		}
 	}
-	return dst, nil
+	return norm.NFC.Append(dst, small...), nil
 }
 
 // appendDomain writes the domain. Labels of letters, digits and inner hyphens

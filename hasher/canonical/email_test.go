@@ -18,6 +18,8 @@ var emailForms = []struct {
 	{"o'hara_=/?^`{|}~!#$%&*-x@example.com", "o'hara_=/?^`{|}~!#$%&*-x@example.com", ""},
 	{"jane@localhost", "jane@localhost", ""},
 	{"A@b", "a@b", ""},
+	{"T\u0308@example.com", "\u1e97@example.com", ""}, // the capital composes with nothing
+	{"\u212aT\u0308A@example.com", "k\u1e97a@example.com", ""},
 	{"JANE@EXAMPLE", "jane@example", ""},
 	{"A@LONGER-EXAMPLE.COM", "a@longer-example.com", ""},
 	{"a.Z[]{}@x0.9y", "a.z[]{}@x0.9y", ""},
