@@ -224,8 +224,10 @@ func FuzzRead(f *testing.F) {
 			t.Errorf("read again: %v, %v", again, err)
 		}
 		for _, row := range Table(r, "en") {
-			if row.Status == Kept && strings.Contains(strings.Join(row.Tests, ""), "(") {
-				t.Errorf("clause %s is kept by %v", row.Clause, row.Tests)
+			for _, test := range row.Tests {
+				if row.Status == Kept && (strings.HasSuffix(test, " (failed)") || strings.HasSuffix(test, " (skipped)")) {
+					t.Errorf("clause %s is kept by %v", row.Clause, row.Tests)
+				}
 			}
 		}
 	})
