@@ -27,9 +27,9 @@ func newSensing(t *testing.T) (*house, *sensortest.Machine) {
 	return h, m
 }
 
-// TestClause_1_5_PedometerRunsWhileStepsAreGranted: a device without a step counter counts from its accelerometer, while the
+// TestClause_1_6_PedometerRunsWhileStepsAreGranted: a device without a step counter counts from its accelerometer, while the
 // person lets it, and the accelerometer is off before and after.
-func TestClause_1_5_PedometerRunsWhileStepsAreGranted(t *testing.T) {
+func TestClause_1_6_PedometerRunsWhileStepsAreGranted(t *testing.T) {
 	t.Parallel()
 	h, m := newSensing(t)
 	on := func() bool { return m.Attribute("iio:device0", "buffer/enable") == "1" }

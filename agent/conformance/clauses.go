@@ -79,10 +79,9 @@ var clauses = []Clause{
 		ID:      "1.6",
 		Promise: Text{"step counts, to compare with friends, with consent", "经同意收集步数，用于与好友比较"},
 		Enforced: Text{
-			"the counter is read under a permit; only totals of a day leave, and steps from before the consent are not counted; statistics get a randomised range of a day, under another consent (sensors/steps, agent/minimise)",
-			"在许可下读取计步器；只有当日总数会离开本机，同意之前的步数不计入；统计只得到某日步数的随机化区间，且须另行同意（sensors/steps、agent/minimise）",
+			"the counter, or the accelerometer where there is none, is read under a permit; only totals of a day leave, and steps from before the consent are not counted; statistics get a randomised range of a day, under another consent (sensors/steps, agent/minimise)",
+			"在许可下读取计步器，没有计步器时读取加速度计；只有当日总数会离开本机，同意之前的步数不计入；统计只得到某日步数的随机化区间，且须另行同意（sensors/steps、agent/minimise）",
 		},
-		Missing: Text{"steps counted from the accelerometer, for devices without a counter", "没有计步器的设备由加速度计算步数"},
 	},
 	{
 		ID:      "1.7",
