@@ -82,10 +82,7 @@ cross: ## static binaries for all targets, in dist/
 fuzz: ## every fuzz target for FUZZTIME (10s), two at a time
 	@for pkg in $$($(GO) list ./...); do \
 	  $(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' | sed "s|^|$$pkg |"; \
-	done | xargs -P 2 -L 1 sh -c ' \
-	  out=$$($(GO) test -run "^$$" -fuzz "^$$1$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s -parallel 1 $$0 2>&1) || \
-	    { printf "fuzz %s %s: FAILED\n%s\n" $$0 $$1 "$$out"; exit 255; }; \
-	  printf "fuzz %s %s: %s\n" $$0 $$1 "$$(printf "%s" "$$out" | grep -o "execs: [0-9]*" | tail -1)"'
+	done | xargs -P 2 -L 1 ./agent/internal/fuzz.sh $(FUZZTIME)
 
 clean: ## remove what was built
 	rm -rf bin dist

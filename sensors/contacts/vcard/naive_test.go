@@ -117,13 +117,6 @@ func split(s string) (name, params, value string, ok bool) {
 	return name, rest[:colon], rest[colon+1:], true
 }
 
-// isStray tells a line that is no property at all: only it, or an empty line, may stand between AGENT and the card
-// that it announces. TEL and EMAIL without a colon are damaged properties.
-func isStray(s string) bool {
-	name := s[strings.LastIndexByte(s, '.')+1:]
-	return !strings.ContainsAny(s, ":;") && !strings.EqualFold(name, "TEL") && !strings.EqualFold(name, "EMAIL")
-}
-
 func isFrame(s string) bool {
 	name, params, value, ok := split(s)
 	return ok && params == "" && (name == "BEGIN" || name == "END") && strings.EqualFold(strings.TrimSpace(value), "VCARD")
@@ -172,7 +165,6 @@ func (n *naive) logical(i int) int {
 	value = strings.TrimSpace(value)
 	switch {
 	case !ok:
-		n.wait = wait && isStray(text)
 	case name == "BEGIN" && params == "" && strings.EqualFold(value, "VCARD"):
 		switch {
 		case wait:

@@ -381,6 +381,9 @@ func (r *Reader) stray(text []byte, next, at int, folded bool) bool {
 	if folded && len(text) > 0 && at == len(text) {
 		return r.foldedHead(text, next) // a name that is folded
 	}
+	if len(text) > 0 {
+		r.card.pending = false
+	}
 	size := next - r.pos
 	r.pass(text, next)
 	if len(text) >= minStray {
@@ -397,9 +400,11 @@ func (r *Reader) foldedHead(text []byte, next int) bool {
 	line := r.line
 	cut := r.unfold(text, next, false)
 	w, at := classify(r.word)
+	if w == wTel || w == wEmail || w == wOther || w == wStray {
+		r.card.pending = false
+	}
 	switch w {
 	case wTel, wEmail:
-		r.card.pending = false
 		if cut {
 			r.skipProperty(line, TooLong)
 			return false
@@ -407,8 +412,7 @@ func (r *Reader) foldedHead(text []byte, next int) bool {
 		return r.value(w, r.word[at:], line)
 	case wBegin, wEnd, wAgent:
 		r.frameWord(w, r.word[at:], line, true)
-	case wOther:
-		r.card.pending = false
+	default:
 		if _, p := parameters(r.word[at:]); p.qp {
 			r.passSoft(soft(r.word))
 		}
