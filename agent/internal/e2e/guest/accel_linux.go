@@ -1,0 +1,182 @@
+package main
+
+import (
+	"encoding/json"
+	"slices"
+	"time"
+)
+
+const (
+	gravity = "accelerometer/gravity"
+	steps   = "steps/compare"
+)
+
+// promptly is how soon a withdrawal must have closed the source; powerOff how long the kernel may then take to
+// switch the sensor off (it waits three seconds for another user).
+const (
+	promptly = 200 * time.Millisecond
+	powerOff = 15 * time.Second
+)
+
+// accelScenario takes an accelerometer through consent, capture, withdrawal, unplugging, silence and lies.
+func accelScenario() {
+	s := plug()
+	d := start()
+	defer d.stop()
+
+	time.Sleep(3 * time.Second)
+	check(len(holders(d.cmd)) == 0 && !s.reporting(), "nothing-before-consent", "%v", holders(d.cmd))
+
+	orientation(s, d)
+	withdrawals(s, d, gravity)
+	pedometer(s, d)
+	s = replug(s, d)
+	silence(s, d)
+	lies(s, d)
+}
+
+// orientation reads once for the person and looks at what would leave.
+func orientation(s *sensor, d *daemon) {
+	d.give(gravity)
+	told := make(chan bool, 1)
+	go func() {
+		_, ok := eventually(30*time.Second, s.reporting)
+		told <- ok
+	}()
+	got, err := d.collect(gravity)
+	must("collect "+gravity, err)
+	check(<-told && got.Reports == 1, "consent-switches-the-sensor-on", "%d reports", got.Reports)
+	values := d.preview(gravity)
+	check(values["orientation"] == "face-up", "orientation", "%v", values["orientation"])
+	raw := slices.ContainsFunc([]string{"x", "y", "z"}, func(k string) bool { return values[k] != nil })
+	check(!raw, "no-axes-leave", "")
+}
+
+// items returns the values of every item that would leave next.
+func (d *daemon) items(tuple string) []map[string]any {
+	ctx, cancel := short()
+	defer cancel()
+	body, err := d.client.EgressPreview(ctx, tuple)
+	must("preview "+tuple, err)
+	var batch struct {
+		Items []struct {
+			Fields map[string]any `json:"fields"`
+		} `json:"items"`
+	}
+	must("decode the preview", json.Unmarshal(body.Content, &batch))
+	var values []map[string]any
+	for _, i := range batch.Items {
+		values = append(values, i.Fields)
+	}
+	return values
+}
+
+// preview returns the values of the last item that would leave.
+func (d *daemon) preview(tuple string) map[string]any {
+	items := d.items(tuple)
+	if len(items) == 0 {
+		return nil
+	}
+	return items[len(items)-1]
+}
+
+// withdrawals withdraws in the middle of a capture, several times: the machine is emulated and shared, so the best counts.
+func withdrawals(s *sensor, d *daemon, tuple string) {
+	var times []time.Duration
+	for range 3 {
+		d.give(tuple)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			_, _ = d.collect(tuple)
+		}()
+		if _, ok := eventually(30*time.Second, func() bool { return len(holders(d.cmd)) > 0 }); !ok {
+			fail("withdrawal-in-a-capture", "%s: the source was never open", tuple)
+			return
+		}
+		took, _ := d.withdraw(tuple)
+		times = append(times, took.Round(100*time.Microsecond))
+		<-done
+	}
+	check(slices.Min(times) <= promptly, "withdrawal-closes-"+name(tuple), "%v", times)
+	took, off := eventually(powerOff, s.asleep)
+	check(off, "withdrawal-powers-the-sensor-off-"+name(tuple), "after %v", took.Round(time.Millisecond))
+}
+
+func name(tuple string) string {
+	if tuple == gravity {
+		return "accelerometer"
+	}
+	return "steps"
+}
+
+// pedometer counts steps from the accelerometer, as there is no counter here.
+func pedometer(s *sensor, d *daemon) {
+	d.give(steps)
+	_, _ = d.collect(steps)
+	took, counting := eventually(30*time.Second, func() bool { return len(holders(d.cmd)) > 0 })
+	if !check(counting, "steps-are-counted-from-the-accelerometer", "from %v on", took.Round(time.Millisecond)) {
+		info("%+v; %s", d.row(steps), d.lastLog())
+		return
+	}
+	const walk = 20 * time.Second
+	s.move(walking)
+	time.Sleep(walk)
+	s.move(still)
+	time.Sleep(6 * time.Second) // what waits in the buffer is read
+	_, err := d.collect(steps)
+	must("collect "+steps, err)
+	total := d.total()
+	want := stepsPerSecond * walk.Seconds()
+	check(total > 0.85*want && total < 1.15*want, "steps", "%v counted, %v walked", total, want)
+	withdrawals(s, d, steps)
+}
+
+// replug takes the sensor away in the middle of a capture and brings it back under another number.
+func replug(s *sensor, d *daemon) *sensor {
+	d.give(steps)
+	_, _ = d.collect(steps)
+	eventually(30*time.Second, func() bool { return len(holders(d.cmd)) > 0 })
+	before, _ := iioDevice("accel_3d")
+	s.unplug()
+	_, freed := eventually(20*time.Second, func() bool { return len(holders(d.cmd)) == 0 })
+	check(freed, "unplugged-sensor-is-let-go", "")
+	took, said := eventually(30*time.Second, func() bool { r := d.row(steps); return !r.Source.Present || r.Detail != "" })
+	check(said, "unplugged-sensor-is-in-status", "after %v: %s", took.Round(time.Millisecond), d.row(steps).Source.Reason)
+	s = plug()
+	after, _ := iioDevice("accel_3d")
+	took, again := eventually(60*time.Second, func() bool { return len(holders(d.cmd)) > 0 && s.reporting() })
+	check(again, "replugged-sensor-is-used-again", "%s, then %s, after %v", before, after, took.Round(time.Millisecond))
+	_, _ = d.withdraw(steps)
+	eventually(powerOff, s.asleep)
+	return s
+}
+
+// silence has a sensor that answers nothing: a read of it takes the kernel up to 20 seconds and then says 0.
+func silence(s *sensor, d *daemon) {
+	d.give(gravity)
+	s.mute.Store(true)
+	start := time.Now()
+	got, err := d.collect(gravity)
+	took := time.Since(start)
+	check(err != nil && got.Reports == 0, "mute-sensor-gives-nothing", "%v after %v", err, took.Round(time.Millisecond))
+	check(took < 15*time.Second, "mute-sensor-has-a-deadline", "%v", took.Round(time.Millisecond))
+	s.mute.Store(false)
+	time.Sleep(25 * time.Second) // until the kernel has given up, too
+	_, _ = d.withdraw(gravity)
+}
+
+// lies has a sensor whose values no body on earth could feel.
+func lies(s *sensor, d *daemon) {
+	for name, motion := range map[string]func(time.Duration) [3]float64{
+		"all-zero": func(time.Duration) [3]float64 { return [3]float64{} },
+		"thirty-g": func(time.Duration) [3]float64 { return [3]float64{0, 0, 30} },
+	} {
+		s.move(motion)
+		d.give(gravity)
+		got, err := d.collect(gravity)
+		check(got.Reports == 0, "no-report-of-"+name, "%v", err)
+		_, _ = d.withdraw(gravity)
+	}
+	s.move(still)
+}
