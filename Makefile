@@ -12,10 +12,10 @@ RECEIVER    := ./uploader/cmd/scruple-receiver
 
 export CGO_ENABLED ?= 0
 
-.PHONY: help demo build test race lint bench generate cross fuzz clean
+.PHONY: help demo build test e2e race lint bench generate cross fuzz clean
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: ## the main job end to end on loopback, with the embedded defaults
 	@$(GO) run ./agent/cmd/demo
@@ -26,6 +26,9 @@ build: ## both binaries for this machine, in bin/
 
 test: ## all tests; also the portable ones for arm64 and armv7 under qemu-user, where it is installed
 	$(GO) run ./agent/internal/testrun ./...
+
+e2e: ## the daemon against sensors of real kernels in QEMU, E2E=accel_arm64 for one; needs Debian's qemu-system-arm and qemu-system-x86
+	$(GO) test -tags e2e -count=1 -timeout 30m -v -run 'TestIIO/$(E2E)' ./agent/internal/e2e
 
 race: ## the tests under the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race -short ./agent/... ./uploader/... ./sensors/... ./hasher/...

@@ -24,7 +24,7 @@ var floors = [][]string{
 	},
 	{
 		"agent/durable", "agent/settings", "sensors/internal/iio", "sensors/contacts/vcard", "sensors/contacts/booktest",
-		"hasher/internal/contest", "agent/internal/testrun", "sensors/steps/pedometer",
+		"hasher/internal/contest", "agent/internal/testrun", "agent/internal/e2e", "agent/internal/e2e/guest", "sensors/steps/pedometer",
 	},
 	{"agent/durable/durabletest", "agent/keyring", "hasher"},
 	{"agent/consent", "agent/items", "agent/clients", "agent/notices", "agent/rights", "uploader/receiver"},

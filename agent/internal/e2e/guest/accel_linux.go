@@ -52,21 +52,19 @@ func orientation(s *sensor, d *daemon) {
 	check(!raw, "no-axes-leave", "")
 }
 
-// items returns the values of every item that would leave next.
+// items returns the values of every item that is stored and would leave.
 func (d *daemon) items(tuple string) []map[string]any {
 	ctx, cancel := short()
 	defer cancel()
-	body, err := d.client.EgressPreview(ctx, tuple)
-	must("preview "+tuple, err)
-	var batch struct {
-		Items []struct {
-			Fields map[string]any `json:"fields"`
-		} `json:"items"`
-	}
-	must("decode the preview", json.Unmarshal(body.Content, &batch))
+	data, err := d.client.Data(ctx, tuple, false)
+	must("data "+tuple, err)
 	var values []map[string]any
-	for _, i := range batch.Items {
-		values = append(values, i.Fields)
+	for _, t := range data.Tuples {
+		for _, r := range t.Reports {
+			var fields map[string]any
+			must("decode a record", json.Unmarshal(r.Fields, &fields))
+			values = append(values, fields)
+		}
 	}
 	return values
 }

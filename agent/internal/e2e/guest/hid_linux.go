@@ -171,22 +171,27 @@ func (s *sensor) input(report byte) []byte {
 	return b
 }
 
-// feed sends samples at 50 Hz to whichever sensor reports.
+// feed sends samples to whoever wants them, as often as it was told to.
 func (s *sensor) feed() {
-	tick := time.NewTicker(20 * time.Millisecond)
+	const grain = 10 * time.Millisecond
+	tick := time.NewTicker(grain)
 	defer tick.Stop()
+	next := map[byte]time.Time{}
 	for {
+		var now time.Time
 		select {
 		case <-s.gone:
 			return
-		case <-tick.C:
-		}
-		if s.mute.Load() {
-			continue
+		case now = <-tick.C:
 		}
 		for _, id := range []byte{1, 2} {
-			if s.setting(id).reporting != 2 {
+			st := s.setting(id)
+			if s.mute.Load() || st.reporting != 2 || now.Before(next[id]) {
 				continue
+			}
+			interval := max(time.Duration(st.interval)*time.Millisecond, grain)
+			if next[id] = next[id].Add(interval); next[id].Before(now) {
+				next[id] = now.Add(interval)
 			}
 			data := s.input(id)
 			event := make([]byte, 6, 6+len(data))
