@@ -25,8 +25,8 @@ func contactsListCommand(a *app) *cobra.Command {
 		use:   "list FILE|FOLDER [--json]",
 		short: T{"its telephone numbers and e-mail addresses, as written and as compared", "列出电话号码和电子邮件地址：原文及比对所用的形式"},
 		long: T{
-			"Lists every telephone number and e-mail address of a vCard file, or of the .vcf files in a folder, with the one\nspelling that is compared. Damaged cards are counted and passed over; a file that cannot be read ends with code 1.\n\nWith --json one object a line: file, card (number in the file), kind (tel or email), value as written after decoding,\nand canonical or error; then one with the counts: files, cards, values, tels, emails, canonical, errors and skipped by\nword, and the places of the first that were passed over.",
-			"列出一个 vCard 文件或文件夹内全部 .vcf 文件中的电话号码和电子邮件地址，以及比对所用的\n统一写法。损坏的名片会计数并跳过；若有文件无法读取，退出码为 1。\n\n使用 --json 时每行一个对象：file、card（文件内序号）、kind（tel 或 email）、value（解码后的原文），\n以及 canonical 或 error；最后一行是计数：files、cards、values、tels、emails、canonical、\n按词统计的 errors 和 skipped，以及最先跳过的几处位置 places。",
+			"Lists every telephone number and e-mail address of a vCard file, or of the .vcf, .vcard and .contact files in a\nfolder, with the one spelling that is compared. Damaged cards are counted and passed over; a file that cannot be read ends with code 1.\n\nWith --json one object a line: file, card (number in the file), kind (tel or email), value as written after decoding,\nand canonical or error; then one with the counts: files, cards, values, tels, emails, canonical, errors and skipped by\nword, and the places of the first that were passed over: file, card, line and word.",
+			"列出一个 vCard 文件或文件夹内全部 .vcf、.vcard 和 .contact 文件中的电话号码和电子邮件地址，\n以及比对所用的统一写法。损坏的名片会计数并跳过；若有文件无法读取，退出码为 1。\n\n使用 --json 时每行一个对象：file、card（文件内序号）、kind（tel 或 email）、value（解码后的原文），\n以及 canonical 或 error；最后一行是计数：files、cards、values、tels、emails、canonical、\n按词统计的 errors 和 skipped，以及最先跳过的几处位置 places（file、card、line 和 word）。",
 		},
 		example: T{
 			"  scruple contacts list contacts.vcf --region CN\n  scruple contacts list ~/contacts --json | tail -n 1",
@@ -59,9 +59,9 @@ type listSum struct {
 }
 
 type listPlace struct {
-	File int    `json:"file_number"` // in the order read, from 1
-	Card int    `json:"card"`
-	Line int    `json:"line"`
+	File string `json:"file"` // or the folder
+	Card int    `json:"card"` // 0 where there is none
+	Line int    `json:"line"` // 0 where nothing of the file was read
 	Word string `json:"word"`
 }
 
@@ -122,8 +122,9 @@ func (a *app) listContacts(ctx context.Context, path, region string) error {
 	st := scan.Stats()
 	sum.Files, sum.Cards, sum.Tels, sum.Emails = st.Files, st.Cards, st.Tels, st.Emails
 	sum.Values, sum.Skipped, sum.Places = st.Tels+st.Emails, st.Skipped, make([]listPlace, 0, len(st.First))
-	for _, p := range st.First {
-		sum.Places = append(sum.Places, listPlace{p.File, p.Card, p.Line, p.Reason})
+	for i, path := range scan.Paths() {
+		p := st.First[i]
+		sum.Places = append(sum.Places, listPlace{path, p.Card, p.Line, p.Reason})
 	}
 	if a.json {
 		b, err := json.Marshal(sum)
@@ -150,7 +151,14 @@ func (a *app) writeListSum(w io.Writer, sum listSum) {
 		fmt.Fprintf(w, a.t(T{"passed over: %s\n", "已跳过：%s\n"}), counts(sum.Skipped))
 	}
 	for _, p := range sum.Places {
-		fmt.Fprintf(w, a.t(T{"  card %d of file %d, line %d: %s\n", "  第 %d 张名片（文件 %d，第 %d 行）：%s\n"}), p.Card, p.File, p.Line, p.Word)
+		where := string(appendPrintable(nil, []byte(p.File)))
+		if p.Card > 0 {
+			where += fmt.Sprintf(a.t(T{", card %d", "，第 %d 张名片"}), p.Card)
+		}
+		if p.Line > 0 {
+			where += fmt.Sprintf(a.t(T{", line %d", "，第 %d 行"}), p.Line)
+		}
+		fmt.Fprintf(w, a.t(T{"  %s: %s\n", "  %s：%s\n"}), where, p.Word)
 	}
 }
 

@@ -89,7 +89,7 @@ func openFolders(r *Reading, paths []string) (*folders, error) {
 		info, err := os.Stat(path)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			r.Skip(skipAbsent)
+			r.skip(Place{Reason: skipAbsent}, path)
 			continue
 		case err != nil:
 			return nil, fmt.Errorf("open address book %d: %w", i+1, bare(err))
@@ -205,11 +205,11 @@ func (f *folders) take(r *Reading, d *folder, n node) bool {
 // begin takes an opened file, if it is one.
 func (f *folders) begin(r *Reading, file *file, m mark, err error, key Key, base, path string) bool {
 	if err != nil {
+		word := skipUnreadable
 		if errors.Is(err, errSpecial) {
-			r.Skip(skipSpecial)
-		} else {
-			r.Skip(skipUnreadable)
+			word = skipSpecial
 		}
+		r.skip(Place{Reason: word}, filepath.Join(base, path))
 		return false
 	}
 	f.file, f.base, f.path = file, base, path
@@ -225,18 +225,18 @@ var errSpecial = errors.New("not a regular file")
 
 // enter goes into a folder that was opened below d, or, for nil, at a path.
 func (f *folders) enter(r *Reading, sub *dir, err error, d *folder, name string) {
+	next := folder{dir: sub, path: name, more: true}
+	if d != nil {
+		next.path = filepath.Join(d.path, name)
+	}
 	if err != nil {
-		r.Skip(skipFolder)
+		r.skip(Place{Reason: skipFolder}, next.path)
 		return
 	}
 	if len(f.dirs) == maxDepth {
 		sub.close()
-		r.Skip(skipDeep)
+		r.skip(Place{Reason: skipDeep}, next.path)
 		return
-	}
-	next := folder{dir: sub, path: name, more: true}
-	if d != nil {
-		next.path = filepath.Join(d.path, name)
 	}
 	if r.mem != nil {
 		var parent Key
@@ -256,13 +256,13 @@ func (f *folders) list(r *Reading, d *folder) bool {
 	d.todo = d.todo[:0]
 	for d.more && len(d.todo) < batch {
 		more, err := d.dir.list(func(name string, k kind) {
-			if n, ok := wanted(r, d.dir, name, k); ok {
+			if n, ok := wanted(r, d, name, k); ok {
 				d.todo = append(d.todo, n)
 			}
 		})
 		d.more = more
 		if err != nil {
-			r.Skip(skipFolder)
+			r.skip(Place{Reason: skipFolder}, d.path)
 		}
 	}
 	slices.SortFunc(d.todo, func(a, b node) int { return strings.Compare(a.name, b.name) })
@@ -270,7 +270,7 @@ func (f *folders) list(r *Reading, d *folder) bool {
 }
 
 // wanted tells whether an entry of a folder is to be read.
-func wanted(r *Reading, d *dir, name string, k kind) (node, bool) {
+func wanted(r *Reading, d *folder, name string, k kind) (node, bool) {
 	if name == "" || name[0] == '.' {
 		return node{}, false
 	}
@@ -280,19 +280,21 @@ func wanted(r *Reading, d *dir, name string, k kind) (node, bool) {
 	if !isCard(name) {
 		return node{}, false
 	}
+	word := ""
 	switch k {
 	case link:
-		info, err := d.root.Stat(name) // follows links inside the folder only
-		if err != nil || info.IsDir() {
-			r.Skip(skipLink)
-			return node{}, false
-		}
-		if !info.Mode().IsRegular() {
-			r.Skip(skipSpecial)
-			return node{}, false
+		info, err := d.dir.root.Stat(name) // follows links inside the folder only
+		switch {
+		case err != nil || info.IsDir():
+			word = skipLink
+		case !info.Mode().IsRegular():
+			word = skipSpecial
 		}
 	case other:
-		r.Skip(skipSpecial)
+		word = skipSpecial
+	}
+	if word != "" {
+		r.skip(Place{Reason: word}, filepath.Join(d.path, name))
 		return node{}, false
 	}
 	return node{name, k}, true

@@ -18,7 +18,7 @@ const skipUnreadable = "unreadable-file"
 
 // Place is where something was passed over.
 type Place struct {
-	File   int    // number of the file in the order read, 0 if none was open
+	File   int    // number of the file in the order read, 0 for what was not opened
 	Card   int    // number of the card in the file
 	Line   int    // number of the line in the file, 0 if the file could not be read
 	Reason string // a word
@@ -98,7 +98,7 @@ func (s *Scanner) Next(ctx context.Context) (Entry, error) {
 			return Entry{}, s.end(s.r.gate.stopped)
 		}
 		if err != io.EOF {
-			s.r.Skip(skipUnreadable)
+			s.r.skip(Place{File: s.r.stats.Files, Reason: skipUnreadable}, s.File())
 		}
 	}
 }
@@ -141,6 +141,10 @@ func (s *Scanner) File() string {
 	return ""
 }
 
+// Paths returns the paths of the files and folders that the places of Stats().First
+// are in. They are for the person's own terminal, never for a log.
+func (s *Scanner) Paths() []string { return s.r.paths }
+
 // gate stands before the text and asks before every read.
 type gate struct {
 	src     io.Reader
@@ -175,7 +179,11 @@ func (s *Scanner) leave(whole bool) {
 		return
 	}
 	out := s.outcome()
-	s.r.add(out)
+	path := ""
+	if len(out.First) > 0 {
+		path = s.File()
+	}
+	s.r.add(out, path)
 	if s.r.mem != nil && s.r.open && whole {
 		s.r.mem.Done(out, s.r.keep)
 	}
@@ -201,7 +209,7 @@ func (s *Scanner) Stats() Stats {
 	r := Reading{stats: s.r.stats}
 	r.stats.Skipped, r.stats.First = maps.Clone(r.stats.Skipped), slices.Clone(r.stats.First)
 	if s.begun {
-		r.add(s.outcome())
+		r.add(s.outcome(), "")
 	}
 	return r.stats
 }

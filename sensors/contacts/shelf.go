@@ -133,7 +133,8 @@ func (k *Keyer) Text(s string) Mark {
 type Reading struct {
 	gate  gate
 	stats Stats
-	mem   Memory // nil for none
+	paths []string // of the places in stats, "" where there is none to tell
+	mem   Memory   // nil for none
 	began time.Time
 	item  Item // being read
 	keep  bool
@@ -202,7 +203,7 @@ func (r *Reading) Stay(changed map[Key]bool) {
 func (r *Reading) unchanged(out Outcome) {
 	r.stats.Files += out.Items
 	r.stats.Unchanged += out.Items
-	r.add(out)
+	r.add(out, "")
 }
 
 // Begin says what the text that Next is about to return is. keep is whether it
@@ -217,16 +218,23 @@ func (r *Reading) Lose() {
 	}
 }
 
-// Skip counts something that was passed over, under a word that says why.
-func (r *Reading) Skip(word string) {
-	r.stats.Skipped[word]++
+// Skip counts something that was passed over without being opened, under a word that says why.
+func (r *Reading) Skip(word string) { r.skip(Place{Reason: word}, "") }
+
+func (r *Reading) skip(p Place, path string) {
+	r.stats.Skipped[p.Reason]++
+	r.place(p, path)
+}
+
+func (r *Reading) place(p Place, path string) {
 	if len(r.stats.First) < maxPlaces {
-		r.stats.First = append(r.stats.First, Place{File: r.stats.Files, Reason: word})
+		r.stats.First = append(r.stats.First, p)
+		r.paths = append(r.paths, path)
 	}
 }
 
 // add takes an outcome into the counts.
-func (r *Reading) add(out Outcome) {
+func (r *Reading) add(out Outcome, path string) {
 	st := &r.stats
 	st.Cards += out.Cards
 	st.Tels += out.Tels
@@ -235,9 +243,7 @@ func (r *Reading) add(out Outcome) {
 		st.Skipped[word] += n
 	}
 	for _, p := range out.First {
-		if len(st.First) < maxPlaces {
-			p.File = st.Files
-			st.First = append(st.First, p)
-		}
+		p.File = st.Files
+		r.place(p, path)
 	}
 }
