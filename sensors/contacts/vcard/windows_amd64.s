@@ -1,14 +1,7 @@
 //go:build !purego
 
 #include "textflag.h"
-
-// Thirty-two times the same byte.
-#define SAME(name, word) \
-	DATA  name<>+0(SB)/8, word;  \
-	DATA  name<>+8(SB)/8, word;  \
-	DATA  name<>+16(SB)/8, word; \
-	DATA  name<>+24(SB)/8, word; \
-	GLOBL name<>(SB), RODATA|NOPTR, $32
+#include "same_amd64.h"
 
 SAME(lf, $0x0a0a0a0a0a0a0a0a)
 SAME(cr, $0x0d0d0d0d0d0d0d0d)
