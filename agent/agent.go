@@ -106,7 +106,7 @@ func (a *Agent) open() (err error) {
 	}
 	a.adopt(a.current.Load())
 	a.register.OnWithdrawn(a.withdrawn)
-	a.register.OnErased(a.finish)
+	a.register.OnErased(a.erased)
 	a.followPolicy()
 	return nil
 }
@@ -265,6 +265,17 @@ func (a *Agent) withdrawn(id wire.UUID, t policy.Tuple) {
 	}
 	a.finish(id, t)
 	a.wake()
+}
+
+// erased is called by the register when a consent that goes on got a new data key: what was read before and is in memory goes
+// like what lies on the disk.
+func (a *Agent) erased(id wire.UUID, t policy.Tuple) {
+	if c := a.collection(t); c != nil {
+		c.mu.Lock()
+		c.drop()
+		c.mu.Unlock()
+	}
+	a.finish(id, t)
 }
 
 // finish does the steps of a withdrawal that follow its commit point, and remembers those that fail.

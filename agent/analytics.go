@@ -180,9 +180,12 @@ func (c *collection) collectAnswers(p consent.Permit, now time.Time, asked bool)
 	if err != nil {
 		return 0, err
 	}
-	begin := periodBegin(now, c.period())
 	if !asked && now.Before(c.end(period.Begin)) {
 		return 0, nil
+	}
+	closed := periodBegin(now, c.period())
+	if asked {
+		closed = now
 	}
 	e := p.Effective()
 	questions := e.Questions()
@@ -193,7 +196,7 @@ func (c *collection) collectAnswers(p consent.Permit, now time.Time, asked bool)
 		questions = nil // counted since some time within the period: what is said is about whole ones
 	}
 	if len(questions) == 0 {
-		return 0, store.Close(p, nil, begin, time.Now)
+		return 0, store.Close(p, nil, closed, time.Now)
 	}
 	affordable, err := c.agent.ring.Spend(questions[0], e.Purpose.Minimiser.Budget, len(questions), now.Unix())
 	if err != nil {
@@ -209,11 +212,7 @@ func (c *collection) collectAnswers(p consent.Permit, now time.Time, asked bool)
 		return 0, err
 	}
 	delay := e.Purpose.Minimiser.Delay
-	from := now
-	if !asked {
-		from = begin
-	}
-	err = store.Close(p, list, begin, func() time.Time { return from.Add(rand.N(max(delay, 1))) })
+	err = store.Close(p, list, closed, func() time.Time { return closed.Add(rand.N(max(delay, 1))) })
 	if err != nil {
 		return 0, err
 	}

@@ -94,10 +94,15 @@ func TestClause_4_StatisticsCarryNoIdentity(t *testing.T) {
 	for _, tuple := range tuples {
 		consents[tuple] = h.give(tuple)
 	}
-	for _, record := range []string{`"opened":7,"messages-sent":4711`, `"opened":5`} {
-		if err := submit(t, app, "usage/statistics", "{"+record+"}"); err != nil {
-			t.Fatal(err)
-		}
+	if err := submit(t, app, "usage/statistics", `{"opened":7,"messages-sent":4711}`); err != nil {
+		t.Fatal(err)
+	}
+	more := filepath.Join(t.TempDir(), "counts.json")
+	if err := os.WriteFile(more, []byte(`{"opened":5}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out := h.must("data", "submit", "usage/statistics", "--file", more); !strings.Contains(out, "counted") {
+		t.Errorf("a person who hands over a count is told: %s", out)
 	}
 	data, err := h.client.Data(t.Context(), "usage/statistics", false)
 	if err != nil {
@@ -184,8 +189,12 @@ func TestClause_4_BudgetIsSpentForGood(t *testing.T) {
 	if b := h.budget(tuple); b.Spent != "0" || b.Left != "2" {
 		t.Errorf("at the beginning: %+v", b)
 	}
+	asked := time.Now().Truncate(time.Second)
 	if n := h.close(tuple); n != 2 {
 		t.Fatalf("%d answers", n)
+	}
+	if b := h.budget(tuple); b.Since.Before(asked) {
+		t.Errorf("after answers on demand, what is counted next is said to be counted since %s", b.Since)
 	}
 	if b := h.budget(tuple); b.Waiting != 2 || b.Next.Before(time.Now()) || b.Next.After(time.Now().Add(6*24*time.Hour)) {
 		t.Errorf("what waits: %+v", b)
@@ -292,6 +301,8 @@ func TestClause_1_2_OperationLogsAreCounts(t *testing.T) {
 		t.Errorf("counted before the consent: %+v, %v", data, err)
 	}
 	h.give(tuple)
+	h.refused(control.ExitRefused, "", "data", "collect", "steps/compare")
+	h.must("data", "erase", tuple, "--yes") // also what is in memory only
 	h.send("device/service")
 	h.stop()
 	h.start()

@@ -100,9 +100,14 @@ func (c *collection) forget() {
 	}
 	c.closeCounter()
 	c.session, c.problem, c.counts, c.books, c.failures = nil, nil, nil, nil, 0
-	c.due, c.collected, c.window = time.Time{}, time.Time{}, time.Time{}
-	c.motion, c.steps, c.location = minimise.Motion{}, minimise.Steps{}, nil
+	c.due, c.collected, c.location = time.Time{}, time.Time{}, nil
 	c.told, c.here, c.opener = minimise.Report{}, false, ""
+	c.drop()
+}
+
+// drop forgets what was read and stands in no report yet. The caller holds mu.
+func (c *collection) drop() {
+	c.window, c.motion, c.steps = time.Time{}, minimise.Motion{}, minimise.Steps{}
 	c.stepRange, c.operations = minimise.StepRange{}, nil
 }
 
