@@ -51,6 +51,10 @@ func dataSubmitCommand(a *app) *cobra.Command {
 				return err
 			}
 			return a.print(done, func(w io.Writer) {
+				if len(done.Items) == 0 { // statistics: what was handed over has been added to the counts
+					fmt.Fprintf(w, a.t(T{"%s: counted\n", "%s：已计数\n"}), done.Tuple)
+					return
+				}
 				fmt.Fprintf(w, a.t(T{"%s: submitted: %d\n", "%s：已提交：%d\n"}), done.Tuple, len(done.Items))
 			})
 		},

@@ -41,7 +41,8 @@ type phrases struct {
 	items, required, optional, immutable, list         string
 	others, origin                                     string
 	source                                             map[Source]string
-	background, session, submitted, counted, relayed   string
+	background, gathered, session, submitted           string
+	counted, relayed                                   string
 	minimiser                                          map[MinimiserName]string // sentences, a line each
 	exact, rounded, laplace                            string
 	response, ranges                                   string
@@ -206,7 +207,11 @@ func (n *noticeWriter) collection() {
 	}
 	switch collect.Mode {
 	case ModeBackground:
-		n.body(fmt.Sprintf(n.background, n.spell(collect.Every)))
+		often := n.background
+		if n.e.Purpose.Lane == LaneAnalytics {
+			often = n.gathered // what is counted is looked at more often
+		}
+		n.body(fmt.Sprintf(often, n.spell(collect.Every)))
 	case ModeSession:
 		n.body(fmt.Sprintf(n.session, n.spell(collect.MaxSession)))
 	case ModeSubmitted:

@@ -54,6 +54,7 @@ var english = phrases{
 		SourceConnection:    "It comes with every connection to the receiver; nothing is read from your device for it.",
 	},
 	background: "It is read in the background, at most once in %s.",
+	gathered:   "It is counted in the background all the time; answers are made of it at most once in %s.",
 	session: "It is read only while you are using the feature, for at most %s at a time, and never in the " +
 		"background.",
 	counted:   "It is counted by the application, which hands over the counts and nothing else.",
@@ -91,7 +92,7 @@ var english = phrases{
 	response: "Each answer is randomised on this device before it is stored for sending: with a probability of %d %% it is the true " +
 		"range, otherwise any of the others. So no answer proves anything about you, not even to the receiver; " +
 		"something reliable can be learnt only of many people together. The same truth always gets the same answer, so that " +
-		"repetition reveals nothing more.\nThe number of such answers that leave in a week, chosen at random, is at most %d (privacy loss: epsilon %s each, " +
+		"repetition reveals nothing more.\nThe number of such answers that are made in a week, chosen at random, is at most %d (privacy loss: epsilon %s each, " +
 		"%s in all). “scruple analytics” shows what is spent. Each is sent by itself, after a random time of up to %s, as a " +
 		"message of the same size for everybody.",
 	exact:   "The total is sent as it is, because the comparison needs it.",
