@@ -29,6 +29,7 @@ import (
 	"github.com/scruple-agent/scruple/agent/notices"
 	"github.com/scruple-agent/scruple/agent/policy"
 	"github.com/scruple-agent/scruple/agent/rights"
+	"github.com/scruple-agent/scruple/agent/sealed"
 	"github.com/scruple-agent/scruple/agent/settings"
 	"github.com/scruple-agent/scruple/uploader"
 	"github.com/scruple-agent/scruple/uploader/answers"
@@ -139,7 +140,7 @@ func (a *Agent) openStores() (err error) {
 		return err
 	}
 	a.uses = clients.NewLog(filepath.Join(a.settings.StateDir, "uses"), a.ring)
-	a.memories = &memories{dir: filepath.Join(a.settings.StateDir, "contacts")}
+	a.memories = &memories{files: sealed.Folder{Dir: filepath.Join(a.settings.StateDir, "contacts"), Suffix: ".memory"}}
 	if a.notices, err = notices.Open(filepath.Join(a.settings.StateDir, "notices"), a.ring); err != nil {
 		return err
 	}

@@ -1,20 +1,17 @@
 package clients
 
 import (
-	"crypto/aes"
-	"crypto/cipher"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/fxamacker/cbor/v2"
 
-	"github.com/scruple-agent/scruple/agent/durable"
 	"github.com/scruple-agent/scruple/agent/keyring"
+	"github.com/scruple-agent/scruple/agent/sealed"
 )
 
 // Use is one time at which a location was told to an application. It does not say which location.
@@ -49,11 +46,12 @@ func NewLog(path string, ring *keyring.Ring) *Log { return &Log{path: path, ring
 func (l *Log) Add(u Use) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	aead, err := l.sealer(true)
+	key, err := l.key(true)
 	if err != nil {
 		return fmt.Errorf("record use: %w", err)
 	}
-	list, err := l.read(aead)
+	defer clear(key)
+	list, err := l.read(key)
 	if err != nil {
 		return fmt.Errorf("record use: %w", err)
 	}
@@ -62,7 +60,7 @@ func (l *Log) Add(u Use) error {
 	if err != nil {
 		return fmt.Errorf("record use: %w", err)
 	}
-	if err := durable.WriteFile(l.path, aead.Seal([]byte(magic), nil, plain, []byte(magic)), 0o600); err != nil {
+	if err := file.Write(l.path, key, nil, plain); err != nil {
 		return fmt.Errorf("record use: %w", err)
 	}
 	return nil
@@ -72,11 +70,12 @@ func (l *Log) Add(u Use) error {
 func (l *Log) List() ([]Use, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	aead, err := l.sealer(false)
-	if err != nil || aead == nil {
+	key, err := l.key(false)
+	if err != nil || key == nil {
 		return nil, err
 	}
-	return l.read(aead)
+	defer clear(key)
+	return l.read(key)
 }
 
 // trim drops the oldest uses of a client beyond MaxUses.
@@ -96,14 +95,11 @@ func trim(list []Use, client string) []Use {
 	})
 }
 
-const (
-	magic   = "scruple-uses/1\n"
-	maxFile = 128 << 20 // MaxClients times MaxUses of half a kilobyte
-)
+// file is the log's: MaxClients times MaxUses of half a kilobyte.
+var file = sealed.Kind{Magic: "scruple-uses/1\n", Max: 128 << 20}
 
-// sealer returns the log's seal; with make set a missing key is made, without it there is none and no error.
-func (l *Log) sealer(make bool) (cipher.AEAD, error) {
-	var key []byte
+// key returns the log's key; with make set a missing one is made, without it there is none and no error.
+func (l *Log) key(make bool) (key []byte, err error) {
 	l.ring.View(func(s *keyring.State) { key = slices.Clone(s.ClientKey) })
 	switch {
 	case len(key) == 0 && !make:
@@ -117,36 +113,18 @@ func (l *Log) sealer(make bool) (cipher.AEAD, error) {
 			return nil, err
 		}
 	}
-	defer clear(key)
-	block, err := aes.NewCipher(key)
-	if err != nil {
-		return nil, err
-	}
-	return cipher.NewGCMWithRandomNonce(block)
+	return key, nil
 }
 
-func (l *Log) read(aead cipher.AEAD) ([]Use, error) {
-	info, err := os.Stat(l.path)
-	if errors.Is(err, fs.ErrNotExist) {
+func (l *Log) read(key []byte) ([]Use, error) {
+	plain, err := file.Read(l.path, key, nil)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil
-	}
-	if err != nil {
+	case errors.Is(err, sealed.ErrDamaged):
+		return nil, ErrLog
+	case err != nil:
 		return nil, err
-	}
-	if info.Size() > maxFile {
-		return nil, ErrLog
-	}
-	b, err := os.ReadFile(l.path)
-	if err != nil {
-		return nil, err
-	}
-	sealed, ok := strings.CutPrefix(string(b), magic)
-	if !ok {
-		return nil, ErrLog
-	}
-	plain, err := aead.Open(nil, nil, []byte(sealed), []byte(magic))
-	if err != nil {
-		return nil, ErrLog
 	}
 	return decodeUses(plain)
 }

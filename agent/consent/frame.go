@@ -2,8 +2,6 @@ package consent
 
 import (
 	"bufio"
-	"crypto/aes"
-	"crypto/cipher"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -11,6 +9,7 @@ import (
 	"io"
 
 	"github.com/scruple-agent/scruple/agent/policy"
+	"github.com/scruple-agent/scruple/agent/sealed"
 	"github.com/scruple-agent/scruple/uploader/wire"
 )
 
@@ -25,7 +24,7 @@ import (
 //	+------+-------+--------------+------------------+
 //
 // len (little endian) counts the bytes after crc. crc is CRC-32C over the len field and the bytes after crc: it tells
-// a torn tail from a whole frame, no more. sealed is AES-256-GCM under the record's own key of
+// a torn tail from a whole frame, no more. sealed is what sealed.AEAD makes, under the record's own key, of
 //
 //	seed (32) || length (u32) || statement || what is withheld
 //
@@ -54,14 +53,6 @@ func frameAD(controller policy.ControllerID, generation, seq uint64, leaf wire.H
 	return fmt.Appendf(nil, "%s %s %d %d %x", frameVersion, controller, generation, seq, leaf)
 }
 
-func frameAEAD(key []byte) (cipher.AEAD, error) {
-	block, err := aes.NewCipher(key)
-	if err != nil {
-		return nil, err
-	}
-	return cipher.NewGCMWithRandomNonce(block)
-}
-
 // sealFrame returns the frame of a record and its leaf.
 func sealFrame(controller policy.ControllerID, generation uint64, r *Record, key []byte) ([]byte, wire.Hash, error) {
 	s := newSeed()
@@ -69,7 +60,7 @@ func sealFrame(controller policy.ControllerID, generation uint64, r *Record, key
 	if err != nil {
 		return nil, wire.Hash{}, err
 	}
-	aead, err := frameAEAD(key)
+	aead, err := sealed.AEAD(key, frameVersion)
 	if err != nil {
 		return nil, wire.Hash{}, err
 	}
@@ -131,7 +122,7 @@ func openHalves(frame []byte, controller policy.ControllerID, generation, seq ui
 	bad := func(what string) (*Record, []byte, wire.Hash, error) {
 		return nil, nil, wire.Hash{}, fmt.Errorf("record %d: %w: %s", seq, wire.ErrMalformed, what)
 	}
-	aead, err := frameAEAD(key)
+	aead, err := sealed.AEAD(key, frameVersion)
 	if err != nil {
 		return nil, nil, salt, err
 	}

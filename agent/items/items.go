@@ -11,17 +11,10 @@
 package items
 
 import (
-	"crypto/aes"
-	"crypto/cipher"
-	"crypto/hkdf"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -29,14 +22,13 @@ import (
 
 	"github.com/scruple-agent/scruple/agent/durable"
 	"github.com/scruple-agent/scruple/agent/keyring"
+	"github.com/scruple-agent/scruple/agent/sealed"
 	"github.com/scruple-agent/scruple/uploader/wire"
 )
 
 var (
 	// ErrFull says that a consent holds as many items, or as many bytes, as one may.
 	ErrFull = errors.New("no room for another item")
-	// ErrDamaged says that a file cannot be read: damaged, or sealed with another key.
-	ErrDamaged = errors.New("items: damaged, or sealed with another key")
 	// ErrOther says that another application submitted the item.
 	ErrOther = errors.New("the item was submitted by another application")
 	// ErrConsent says that the report and the permit it came with rest on different consents.
@@ -69,20 +61,21 @@ type Item struct {
 
 // Store is safe for concurrent use.
 type Store struct {
-	dir string
-	key func(wire.UUID) ([]byte, error)
-	mu  sync.Mutex
+	files sealed.Folder
+	mu    sync.Mutex
 }
 
 // Open opens the store in dir and makes dir if needed. Files of consents without a data key are erased: their withdrawal had
 // been decided.
 func Open(dir string, ring *keyring.Ring) (*Store, error) {
-	s := &Store{dir: dir, key: ring.DataKey}
+	s := &Store{files: sealed.Folder{
+		Dir: dir, Suffix: ".items", Kind: sealed.Kind{Magic: "scruple-items/1\n", Max: MaxBytes}, Key: ring.DataKey,
+	}}
 	if err := durable.MkdirAll(dir); err != nil {
 		return nil, fmt.Errorf("open items: %w", err)
 	}
 	for _, id := range s.Consents() {
-		key, err := s.key(id)
+		key, err := ring.DataKey(id)
 		clear(key)
 		if errors.Is(err, keyring.ErrNoKey) {
 			_ = s.Erase(id) // its owner repeats what failed
@@ -184,7 +177,7 @@ func (s *Store) removeIf(consent wire.UUID, gone func(Item) bool) (int, error) {
 	case n == 0:
 		return 0, nil
 	case len(rest) == 0:
-		return n, durable.Remove(s.path(consent))
+		return n, s.files.Erase(consent)
 	}
 	return n, s.save(consent, rest)
 }
@@ -213,7 +206,7 @@ func (s *Store) Edit(consent wire.UUID, edit func(Item) (fields map[string]any, 
 	case n == 0:
 		return 0, nil
 	case len(rest) == 0:
-		err = durable.Remove(s.path(consent))
+		err = s.files.Erase(consent)
 	default:
 		err = s.save(consent, rest)
 	}
@@ -238,95 +231,39 @@ func (s *Store) List(consent wire.UUID) ([]Item, error) {
 func (s *Store) Erase(consent wire.UUID) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	err := errors.Join(durable.Remove(s.path(consent)), durable.Remove(s.path(consent)+".tmp"))
-	if err != nil {
+	if err := s.files.Erase(consent); err != nil {
 		return fmt.Errorf("erase items of consent %s: %w", consent, err)
 	}
 	return nil
 }
 
 // Consents returns the consents that have a file.
-func (s *Store) Consents() (list []wire.UUID) {
-	entries, _ := os.ReadDir(s.dir) // a folder that cannot be read has none that can be erased
-	for _, e := range entries {
-		name := strings.TrimSuffix(strings.TrimSuffix(e.Name(), ".tmp"), suffix)
-		if id, err := wire.ParseUUID(name); err == nil && !slices.Contains(list, id) {
-			list = append(list, id)
-		}
-	}
-	return list
-}
-
-const (
-	suffix = ".items"
-	magic  = "scruple-items/1\n"
-)
-
-func (s *Store) path(consent wire.UUID) string { return filepath.Join(s.dir, consent.String()+suffix) }
-
-func (s *Store) sealer(consent wire.UUID) (cipher.AEAD, error) {
-	dataKey, err := s.key(consent)
-	if err != nil {
-		return nil, err
-	}
-	defer clear(dataKey)
-	key, err := hkdf.Key(sha256.New, dataKey, nil, "scruple/items/1", 32)
-	if err != nil {
-		return nil, err
-	}
-	defer clear(key)
-	block, err := aes.NewCipher(key)
-	if err != nil {
-		return nil, err
-	}
-	return cipher.NewGCMWithRandomNonce(block)
-}
+func (s *Store) Consents() []wire.UUID { return s.files.Consents() }
 
 // load reads a consent's file; none is no item.
 func (s *Store) load(consent wire.UUID) ([]Item, error) {
-	aead, err := s.sealer(consent)
-	if err != nil {
-		return nil, err
-	}
-	info, err := os.Stat(s.path(consent))
+	plain, err := s.files.Load(consent)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	if info.Size() > MaxBytes {
-		return nil, ErrDamaged
-	}
-	b, err := os.ReadFile(s.path(consent))
-	if err != nil {
-		return nil, err
-	}
-	sealed, ok := strings.CutPrefix(string(b), magic)
-	if !ok {
-		return nil, ErrDamaged
-	}
-	plain, err := aead.Open(nil, nil, []byte(sealed), append([]byte(magic), consent[:]...))
-	if err != nil {
-		return nil, ErrDamaged
-	}
+	defer clear(plain)
 	return decodeFile(plain)
 }
 
 func (s *Store) save(consent wire.UUID, list []Item) error {
-	aead, err := s.sealer(consent)
-	if err != nil {
-		return err
-	}
 	plain, err := encMode.Marshal(list)
 	if err != nil {
 		return err
 	}
-	if len(plain)+len(magic)+64 > MaxBytes {
+	defer clear(plain)
+	err = s.files.Save(consent, plain)
+	if errors.Is(err, sealed.ErrTooLarge) {
 		return ErrFull
 	}
-	sealed := aead.Seal([]byte(magic), nil, plain, append([]byte(magic), consent[:]...))
-	return durable.WriteFile(s.path(consent), sealed, 0o600)
+	return err
 }
 
 var (
@@ -349,18 +286,18 @@ func must[T any](v T, err error) T {
 func decodeFile(plain []byte) ([]Item, error) {
 	var list []Item
 	if err := decMode.Unmarshal(plain, &list); err != nil {
-		return nil, ErrDamaged
+		return nil, sealed.ErrDamaged
 	}
 	seen := map[string]bool{}
 	for _, it := range list {
 		if it.Name == "" || seen[it.Name] {
-			return nil, ErrDamaged
+			return nil, sealed.ErrDamaged
 		}
 		seen[it.Name] = true
 		for name, value := range it.Fields {
 			v, ok := typed(value)
 			if !ok {
-				return nil, ErrDamaged
+				return nil, sealed.ErrDamaged
 			}
 			it.Fields[name] = v
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/scruple-agent/scruple/agent/consent/consenttest"
 	"github.com/scruple-agent/scruple/agent/keyring"
 	"github.com/scruple-agent/scruple/agent/policy"
+	"github.com/scruple-agent/scruple/agent/sealed"
 	"github.com/scruple-agent/scruple/configs"
 )
 
@@ -85,7 +86,7 @@ func TestStore(t *testing.T) {
 	if client, ok, err := s.Owner(id, "1"); client != "one" || !ok || err != nil {
 		t.Errorf("after the person's correction the item is %q's, %v, %v", client, ok, err)
 	}
-	b, err := os.ReadFile(s.path(id))
+	b, err := os.ReadFile(s.files.Path(id))
 	if err != nil || bytes.Contains(b, []byte("corrected")) || bytes.Contains(b, []byte("canary")) {
 		t.Errorf("the file shows what is in it (%v)", err)
 	}
@@ -100,7 +101,7 @@ func TestStore(t *testing.T) {
 	if n, err := s.Expire(id, time.Unix(1001, 0)); n != 1 || err != nil {
 		t.Errorf("expired %d, %v", n, err)
 	}
-	if _, err := os.Stat(s.path(id)); !os.IsNotExist(err) {
+	if _, err := os.Stat(s.files.Path(id)); !os.IsNotExist(err) {
 		t.Errorf("the empty file is still there: %v", err)
 	}
 
@@ -141,20 +142,20 @@ func TestDamage(t *testing.T) {
 	if err := s.Put(p, Item{Name: "1", Fields: map[string]any{"item": "1"}}, false); err != nil {
 		t.Fatal(err)
 	}
-	whole, err := os.ReadFile(s.path(p.Consent()))
+	whole, err := os.ReadFile(s.files.Path(p.Consent()))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for name, b := range map[string][]byte{
 		"changed": append(bytes.Clone(whole[:len(whole)-1]), whole[len(whole)-1]^1), "cut": whole[:len(whole)-1], "empty": {}, "head": whole[:8],
 	} {
-		if err := os.WriteFile(s.path(p.Consent()), b, 0o600); err != nil {
+		if err := os.WriteFile(s.files.Path(p.Consent()), b, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.List(p.Consent()); !errors.Is(err, ErrDamaged) {
+		if _, err := s.List(p.Consent()); !errors.Is(err, sealed.ErrDamaged) {
 			t.Errorf("%s: %v", name, err)
 		}
-		if err := s.Put(p, Item{Name: "2", Fields: map[string]any{}}, false); !errors.Is(err, ErrDamaged) {
+		if err := s.Put(p, Item{Name: "2", Fields: map[string]any{}}, false); !errors.Is(err, sealed.ErrDamaged) {
 			t.Errorf("%s: what cannot be read was replaced: %v", name, err)
 		}
 	}

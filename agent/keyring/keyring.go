@@ -12,12 +12,9 @@
 package keyring
 
 import (
-	"crypto/aes"
 	"crypto/cipher"
 	"crypto/ed25519"
-	"crypto/hkdf"
 	"crypto/rand"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -27,6 +24,7 @@ import (
 	"sync"
 
 	"github.com/scruple-agent/scruple/agent/durable"
+	"github.com/scruple-agent/scruple/agent/sealed"
 	"github.com/scruple-agent/scruple/uploader/wire"
 )
 
@@ -71,7 +69,10 @@ func Open(dir string, deviceKey []byte) (_ *Ring, err error) {
 	if err := durable.MkdirAll(dir); err != nil {
 		return nil, fmt.Errorf("open key ring: %w", err)
 	}
-	aead, err := sealer(deviceKey)
+	if len(deviceKey) != KeySize {
+		return nil, fmt.Errorf("open key ring: device key: want %d bytes", KeySize)
+	}
+	aead, err := sealed.AEAD(deviceKey, magic)
 	if err != nil {
 		return nil, fmt.Errorf("open key ring: %w", err)
 	}
@@ -86,23 +87,6 @@ func Open(dir string, deviceKey []byte) (_ *Ring, err error) {
 	}
 	r.reserve = durable.OpenReserve(dir)
 	return r, nil
-}
-
-// sealer derives the ring's key from the device key.
-func sealer(deviceKey []byte) (cipher.AEAD, error) {
-	if len(deviceKey) != KeySize {
-		return nil, fmt.Errorf("device key: want %d bytes", KeySize)
-	}
-	key, err := hkdf.Key(sha256.New, deviceKey, nil, magic, KeySize)
-	if err != nil {
-		return nil, err
-	}
-	defer clear(key)
-	block, err := aes.NewCipher(key)
-	if err != nil {
-		return nil, err
-	}
-	return cipher.NewGCMWithRandomNonce(block)
 }
 
 func (r *Ring) read() (*State, error) {

@@ -1,7 +1,6 @@
 package minimise
 
 import (
-	"crypto/aes"
 	"crypto/cipher"
 	"crypto/hkdf"
 	"crypto/hmac"
@@ -11,6 +10,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/scruple-agent/scruple/agent/sealed"
 	"github.com/scruple-agent/scruple/hasher"
 	"github.com/scruple-agent/scruple/hasher/canonical"
 	"github.com/scruple-agent/scruple/sensors"
@@ -107,32 +107,28 @@ type group struct {
 const takenSize = 4 + hasher.DigestSize
 
 // Remember gives the pass a memory, before anything is added. dataKey is the consent's, build the version of the
-// program, and sealed what Seal returned after the last pass, nil for none. It is overwritten.
+// program, and stored what Seal returned after the last pass, nil for none. It is overwritten.
 // With ErrContactsMemory the memory is empty and can be used.
-func (c *Contacts) Remember(dataKey []byte, build string, sealed []byte) (*ContactsMemory, error) {
-	keys, err := hkdf.Key(sha256.New, dataKey, nil, "scruple/contacts/memory/1", 96)
+func (c *Contacts) Remember(dataKey []byte, build string, stored []byte) (*ContactsMemory, error) {
+	keys, err := hkdf.Key(sha256.New, dataKey, nil, "scruple/contacts/memory/1", 64)
 	if err != nil {
 		return nil, fmt.Errorf("minimise %s: %w", c.permit.Tuple(), err)
 	}
 	defer clear(keys)
 	m := &ContactsMemory{pass: c, current: nobody}
-	block, err := aes.NewCipher(keys[:32])
-	if err == nil {
-		m.aead, err = cipher.NewGCMWithRandomNonce(block)
-	}
-	if err == nil {
-		m.keyer, err = contacts.NewKeyer(keys[32:64])
+	if m.aead, err = sealed.AEAD(dataKey, memoryMagic); err == nil {
+		m.keyer, err = contacts.NewKeyer(keys[:32])
 	}
 	if err != nil {
 		return nil, fmt.Errorf("minimise %s: %w", c.permit.Tuple(), err)
 	}
-	m.bind(keys[64:], build)
+	m.bind(keys[32:], build)
 	c.memory = m
 	m.fresh.groups = []group{{}}
-	if len(sealed) == 0 {
+	if len(stored) == 0 {
 		return m, nil
 	}
-	if err := m.open(sealed); err != nil {
+	if err := m.open(stored); err != nil {
 		m.old, m.stale = memo{}, true
 		return m, fmt.Errorf("minimise %s: %w", c.permit.Tuple(), ErrContactsMemory)
 	}

@@ -11,11 +11,8 @@
 package notices
 
 import (
-	"crypto/aes"
-	"crypto/cipher"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -25,6 +22,7 @@ import (
 	"github.com/scruple-agent/scruple/agent/durable"
 	"github.com/scruple-agent/scruple/agent/keyring"
 	"github.com/scruple-agent/scruple/agent/policy"
+	"github.com/scruple-agent/scruple/agent/sealed"
 	"github.com/scruple-agent/scruple/uploader/wire"
 )
 
@@ -43,8 +41,8 @@ var (
 // maxKept is how many notices of a controller are kept; the oldest go first.
 const maxKept = 256
 
-// maxFile is the largest sealed file in bytes: maxKept notices and one policy.
-const maxFile = maxKept*(wire.MaxNotice+64) + wire.MaxNoticePolicy + 4096
+// sealing is of a file with maxKept notices and one policy.
+var sealing = sealed.Kind{Magic: "scruple-notices/1\n", Max: maxKept*(wire.MaxNotice+256) + wire.MaxNoticePolicy + 4096}
 
 // Kept is one notice with what has become of it here.
 type Kept struct {
@@ -115,21 +113,9 @@ var errFile = errors.New("not the notices that were kept")
 
 // read opens a controller's file and leaves out what the mark does not know of.
 func (s *Store) read(id policy.ControllerID, m keyring.NoticeMark) ([]Kept, error) {
-	info, err := os.Stat(s.path(id))
-	if err != nil || info.Size() > maxFile {
-		return nil, errors.Join(err, errFile)
-	}
-	sealed, err := os.ReadFile(s.path(id))
+	plain, err := sealing.Read(s.path(id), m.Key, []byte(id))
 	if err != nil {
 		return nil, err
-	}
-	key, err := sealer(m.Key)
-	if err != nil {
-		return nil, err
-	}
-	plain, err := key.Open(nil, nil, sealed, []byte("scruple-notices/1\n"+id))
-	if err != nil {
-		return nil, errFile
 	}
 	var f file
 	if err := wire.Unmarshal(plain, &f); err != nil || f.Controller != id {
@@ -150,14 +136,6 @@ func (s *Store) read(id policy.ControllerID, m keyring.NoticeMark) ([]Kept, erro
 		return nil, errFile
 	}
 	return list, nil
-}
-
-func sealer(key []byte) (cipher.AEAD, error) {
-	block, err := aes.NewCipher(key)
-	if err != nil {
-		return nil, err
-	}
-	return cipher.NewGCMWithRandomNonce(block)
 }
 
 // After is the number of the latest notice at hand: what comes is to begin behind it. It is 0 where the kept ones were lost,
@@ -269,11 +247,7 @@ func (s *Store) keep(c policy.Controller, list, fresh []Kept, last Kept, mark ke
 	if err != nil {
 		return err
 	}
-	key, err := sealer(mark.Key)
-	if err != nil {
-		return err
-	}
-	if err := durable.WriteFile(s.path(c.ID), key.Seal(nil, nil, plain, []byte("scruple-notices/1\n"+c.ID)), 0o600); err != nil && !durable.Replaced(err) {
+	if err := sealing.Write(s.path(c.ID), mark.Key, []byte(c.ID), plain); err != nil && !durable.Replaced(err) {
 		return err
 	}
 	hash := last.Hash()

@@ -1,74 +1,48 @@
 package rights
 
 import (
-	"crypto/aes"
-	"crypto/cipher"
-	"crypto/hkdf"
-	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/scruple-agent/scruple/agent/durable"
 	"github.com/scruple-agent/scruple/agent/keyring"
+	"github.com/scruple-agent/scruple/agent/sealed"
 	"github.com/scruple-agent/scruple/uploader/wire"
 )
 
-// A case's file is the magic and one sealed text: AES-256-GCM under a key derived from the case's, with the additional data (case
-// id, generation). Its name is the id and the generation; the ring names the generation that counts.
-const (
-	suffix  = ".case"
-	magic   = "scruple-case/1\n"
-	maxFile = len(magic) + 4*wire.MaxCase
-)
+// A case's file is sealed under the case's key. Its place and its name are the id and the generation; the ring names the generation
+// that counts.
+var sealing = sealed.Kind{Magic: "scruple-case/1\n", Max: 4 * wire.MaxCase}
 
-func sealer(key []byte) (cipher.AEAD, error) {
-	derived, err := hkdf.Key(sha256.New, key, nil, magic, keyring.KeySize)
-	if err != nil {
-		return nil, err
-	}
-	defer clear(derived)
-	block, err := aes.NewCipher(derived)
-	if err != nil {
-		return nil, err
-	}
-	return cipher.NewGCMWithRandomNonce(block)
-}
+const suffix = ".case"
 
 func place(id wire.UUID, generation uint64) []byte {
 	return binary.BigEndian.AppendUint64(append([]byte(nil), id[:]...), generation)
 }
 
-// encode returns the content of a case's file.
-func encode(c Case, key []byte, generation uint64) ([]byte, error) {
-	aead, err := sealer(key)
+// write writes a case's file. On a full disk the reserve is given up for it.
+func (s *Store) write(c *Case, key []byte, generation uint64) error {
+	plain, err := wire.Marshal(*c)
 	if err != nil {
-		return nil, err
-	}
-	plain, err := wire.Marshal(c)
-	if err != nil {
-		return nil, err
+		return err
 	}
 	defer clear(plain)
-	return aead.Seal([]byte(magic), nil, plain, place(c.ID, generation)), nil
+	return s.ring.Reserve().Do(func() error {
+		return sealing.Write(s.path(c.ID, generation), key, place(c.ID, generation), plain)
+	})
 }
 
-func decode(file []byte, id wire.UUID, key []byte, generation uint64) (Case, error) {
-	sealed, ok := strings.CutPrefix(string(file), magic)
-	if !ok {
+func (s *Store) read(id wire.UUID, key []byte, generation uint64) (Case, error) {
+	plain, err := sealing.Read(s.path(id, generation), key, place(id, generation))
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, sealed.ErrDamaged) {
 		return Case{}, ErrDamaged
 	}
-	aead, err := sealer(key)
 	if err != nil {
 		return Case{}, err
-	}
-	plain, err := aead.Open(nil, nil, []byte(sealed), place(id, generation))
-	if err != nil {
-		return Case{}, ErrDamaged
 	}
 	defer clear(plain)
 	return decodePlain(plain, id)
@@ -96,16 +70,9 @@ func (s *Store) load() error {
 		}
 	})
 	for id, k := range keys {
-		file, err := readFile(s.path(id, k.Generation))
-		var c Case
-		if err == nil {
-			c, err = decode(file, id, k.Key, k.Generation)
-		}
+		c, err := s.read(id, k.Key, k.Generation)
 		clear(k.Key)
 		if err != nil {
-			if errors.Is(err, os.ErrNotExist) {
-				err = ErrDamaged
-			}
 			s.damaged[id] = err
 			continue
 		}
@@ -127,15 +94,6 @@ func (s *Store) load() error {
 		}
 	}
 	return nil
-}
-
-func readFile(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, int64(maxFile)))
 }
 
 // parseName reads the name of a case's file.
@@ -175,12 +133,8 @@ func (s *Store) put(cases []*Case, identities map[wire.UUID]keyring.Secret, drop
 	}
 	for _, c := range cases {
 		w := written{c, keyring.NewKey(), old[c.ID] + 1}
-		file, err := encode(*c, w.key, w.generation)
-		if err == nil {
-			err = s.ring.Reserve().Do(func() error { return durable.WriteFile(s.path(c.ID, w.generation), file, 0o600) })
-		}
 		all = append(all, w)
-		if err != nil {
+		if err := s.write(c, w.key, w.generation); err != nil {
 			undo()
 			return err
 		}

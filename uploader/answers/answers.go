@@ -9,16 +9,11 @@
 package answers
 
 import (
-	"crypto/aes"
-	"crypto/cipher"
-	"crypto/hkdf"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -27,6 +22,7 @@ import (
 	"github.com/scruple-agent/scruple/agent/durable"
 	"github.com/scruple-agent/scruple/agent/keyring"
 	"github.com/scruple-agent/scruple/agent/minimise"
+	"github.com/scruple-agent/scruple/agent/sealed"
 	"github.com/scruple-agent/scruple/uploader/wire"
 )
 
@@ -40,19 +36,14 @@ const (
 	MaxAge = 90 * 24 * time.Hour
 )
 
-const (
-	magic    = "scruple-answers/1\n"
-	maxFile  = 128 << 10 // 64 answers of 512 bytes, with 64 counts
-	fileMode = 0o600
-)
+// sealing is of a file with 64 answers of 512 bytes and 64 counts.
+var sealing = sealed.Kind{Magic: "scruple-answers/1\n", Max: 128 << 10}
 
 var (
 	// ErrNone says that a consent has no answer that waits.
 	ErrNone = errors.New("no answer waits to be sent")
 	// ErrOtherConsent says that an answer and the permit it came with rest on different consents.
 	ErrOtherConsent = errors.New("the answer was made under another consent")
-
-	errDamaged = errors.New("damaged, or sealed with another key")
 )
 
 // Waiting is an answer that waits.
@@ -96,8 +87,7 @@ type queued struct {
 
 // Store is safe for concurrent use.
 type Store struct {
-	dir       string
-	key       func(wire.UUID) ([]byte, error)
+	files     sealed.Folder
 	retention func(wire.UUID) time.Duration
 
 	mu sync.Mutex
@@ -109,95 +99,43 @@ func Open(dir string, ring *keyring.Ring, retention func(wire.UUID) time.Duratio
 	if err := durable.MkdirAll(dir); err != nil {
 		return nil, fmt.Errorf("open answers: %w", err)
 	}
-	s := &Store{dir: dir, key: ring.DataKey, retention: retention}
+	s := &Store{files: sealed.Folder{Dir: dir, Suffix: ".answers", Kind: sealing, Key: ring.DataKey}, retention: retention}
 	for _, id := range s.Consents() {
-		if _, err := s.aead(id); errors.Is(err, keyring.ErrNoKey) {
+		key, err := ring.DataKey(id)
+		clear(key)
+		if errors.Is(err, keyring.ErrNoKey) {
 			_ = s.Erase(id) // repeated by the owner; nobody can read it
 		}
 	}
 	return s, nil
 }
 
-func (s *Store) path(consent wire.UUID) string { return filepath.Join(s.dir, consent.String()) }
-
 // Consents returns the consents that have a file.
-func (s *Store) Consents() []wire.UUID {
-	entries, err := os.ReadDir(s.dir)
-	if err != nil {
-		return nil
-	}
-	var all []wire.UUID
-	for _, e := range entries {
-		if id, err := wire.ParseUUID(e.Name()); err == nil {
-			all = append(all, id)
-		}
-	}
-	return all
-}
-
-func (s *Store) aead(consent wire.UUID) (cipher.AEAD, error) {
-	dataKey, err := s.key(consent)
-	if err != nil {
-		return nil, err
-	}
-	defer clear(dataKey)
-	key, err := hkdf.Key(sha256.New, dataKey, nil, "scruple/answers/1", 32)
-	if err != nil {
-		return nil, err
-	}
-	defer clear(key)
-	block, err := aes.NewCipher(key)
-	if err != nil {
-		return nil, err
-	}
-	return cipher.NewGCMWithRandomNonce(block)
-}
+func (s *Store) Consents() []wire.UUID { return s.files.Consents() }
 
 // read returns the state of a consent; an empty one where there is none, or where what there is cannot be opened: it is then of
 // a data key that was destroyed, by an erasure, or damaged, and statistics are not worth a stop.
 func (s *Store) read(consent wire.UUID) (state, error) {
-	aead, err := s.aead(consent)
-	if err != nil {
-		return state{}, err
+	var st state
+	plain, err := s.files.Load(consent)
+	if err == nil {
+		defer clear(plain)
+		st, err = decode(plain)
 	}
-	st, err := readFile(aead, s.path(consent), consent)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errDamaged) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, sealed.ErrDamaged) {
 		return state{Counts: map[string]int64{}}, nil
 	}
 	return st, err
 }
 
-func readFile(aead cipher.AEAD, path string, consent wire.UUID) (state, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return state{}, err
-	}
-	if info.Size() > maxFile {
-		return state{}, errDamaged
-	}
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return state{}, err
-	}
-	return decode(aead, b, consent)
-}
-
-func decode(aead cipher.AEAD, b []byte, consent wire.UUID) (state, error) {
-	if len(b) < len(magic) || string(b[:len(magic)]) != magic {
-		return state{}, errDamaged
-	}
-	plain, err := aead.Open(nil, nil, b[len(magic):], bound(consent))
-	if err != nil {
-		return state{}, errDamaged
-	}
-	defer clear(plain)
+func decode(plain []byte) (state, error) {
 	var st state
 	if wire.Unmarshal(plain, &st) != nil || len(st.Queue) > MaxQueue {
-		return state{}, errDamaged
+		return state{}, sealed.ErrDamaged
 	}
 	for _, q := range st.Queue {
 		if _, err := wire.DecodeAnswer(q.Body); err != nil {
-			return state{}, errDamaged
+			return state{}, sealed.ErrDamaged
 		}
 	}
 	if st.Counts == nil {
@@ -206,19 +144,13 @@ func decode(aead cipher.AEAD, b []byte, consent wire.UUID) (state, error) {
 	return st, nil
 }
 
-func bound(consent wire.UUID) []byte { return append([]byte(magic), consent[:]...) }
-
 func (s *Store) write(consent wire.UUID, st state) error {
-	aead, err := s.aead(consent)
-	if err != nil {
-		return err
-	}
 	plain, err := wire.Marshal(st)
 	if err != nil {
 		return err
 	}
 	defer clear(plain)
-	return durable.WriteFile(s.path(consent), aead.Seal([]byte(magic), nil, plain, bound(consent)), fileMode)
+	return s.files.Save(consent, plain)
 }
 
 // change reads, changes and replaces the file of a permit's consent, under the lock that Erase takes.
@@ -408,7 +340,7 @@ func (s *Store) Sweep(now time.Time) {
 func (s *Store) Erase(consent wire.UUID) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := durable.Remove(s.path(consent)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := s.files.Erase(consent); err != nil {
 		return fmt.Errorf("erase answers of consent %s: %w", consent, err)
 	}
 	return nil
@@ -434,7 +366,7 @@ func (s *Store) Stats() []Stat {
 				stat.Next = due
 			}
 		}
-		if info, err := os.Stat(s.path(id)); err == nil {
+		if info, err := os.Stat(s.files.Path(id)); err == nil {
 			stat.Bytes = info.Size()
 		}
 		stats = append(stats, stat)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -13,6 +12,7 @@ import (
 	"github.com/scruple-agent/scruple/agent/keyring"
 	"github.com/scruple-agent/scruple/agent/minimise"
 	"github.com/scruple-agent/scruple/agent/policy"
+	"github.com/scruple-agent/scruple/agent/sealed"
 	"github.com/scruple-agent/scruple/configs"
 	"github.com/scruple-agent/scruple/uploader/wire"
 )
@@ -118,7 +118,7 @@ func TestSealed(t *testing.T) {
 	if err := d.store.Close(d.permit, d.answers(t, 1), start, time.Now); err != nil {
 		t.Fatal(err)
 	}
-	b, err := os.ReadFile(filepath.Join(d.dir, id.String()))
+	b, err := os.ReadFile(d.store.files.Path(id))
 	if err != nil || bytes.Contains(b, []byte("statistics")) || bytes.Contains(b, []byte("moments")) {
 		t.Errorf("the file can be read: %v", err)
 	}
@@ -135,7 +135,7 @@ func TestSealed(t *testing.T) {
 		t.Error("counted after the withdrawal")
 	}
 	d.open(t)
-	if _, err := os.Stat(filepath.Join(d.dir, id.String())); !os.IsNotExist(err) {
+	if _, err := os.Stat(d.store.files.Path(id)); !os.IsNotExist(err) {
 		t.Errorf("the file is still there after a start: %v", err)
 	}
 }
@@ -144,7 +144,7 @@ func TestSealed(t *testing.T) {
 func TestDamage(t *testing.T) {
 	d := setup(t)
 	id := d.permit.Consent()
-	path := filepath.Join(d.dir, id.String())
+	path := d.store.files.Path(id)
 	if err := d.store.Close(d.permit, d.answers(t, 1), start, time.Now); err != nil {
 		t.Fatal(err)
 	}
@@ -154,7 +154,7 @@ func TestDamage(t *testing.T) {
 	}
 	flipped := bytes.Clone(good)
 	flipped[len(flipped)-1] ^= 1
-	for name, b := range map[string][]byte{"flipped": flipped, "cut": good[:40], "empty": nil, "huge": make([]byte, maxFile+1)} {
+	for name, b := range map[string][]byte{"flipped": flipped, "cut": good[:40], "empty": nil, "huge": make([]byte, sealing.Max+1)} {
 		if err := os.WriteFile(path, b, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -186,23 +186,15 @@ func FuzzFile(f *testing.F) {
 	if err := d.store.Close(d.permit, d.answers(f, 2), start, time.Now); err != nil {
 		f.Fatal(err)
 	}
-	good, err := os.ReadFile(filepath.Join(d.dir, id.String()))
-	if err != nil {
-		f.Fatal(err)
-	}
-	aead, err := d.store.aead(id)
-	if err != nil {
-		f.Fatal(err)
-	}
-	plain, err := aead.Open(nil, nil, good[len(magic):], bound(id))
+	plain, err := d.store.files.Load(id)
 	if err != nil {
 		f.Fatal(err)
 	}
 	f.Add(plain)
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, plain []byte) {
-		st, err := decode(aead, aead.Seal([]byte(magic), nil, plain, bound(id)), id)
-		if err != nil && !errors.Is(err, errDamaged) {
+		st, err := decode(plain)
+		if err != nil && !errors.Is(err, sealed.ErrDamaged) {
 			t.Fatal(err)
 		}
 		if len(st.Queue) > MaxQueue {

@@ -13,23 +13,18 @@
 package journal
 
 import (
-	"crypto/aes"
-	"crypto/cipher"
-	"crypto/hkdf"
-	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/scruple-agent/scruple/agent/durable"
 	"github.com/scruple-agent/scruple/agent/keyring"
+	"github.com/scruple-agent/scruple/agent/sealed"
 	"github.com/scruple-agent/scruple/uploader/wire"
 )
 
@@ -132,7 +127,9 @@ func open(dir string, key func(wire.UUID) ([]byte, error), l Limits) (*Journal, 
 	}
 	for _, e := range entries {
 		if id, err := wire.ParseUUID(e.Name()); err == nil {
-			if _, err := j.aead(id); errors.Is(err, keyring.ErrNoKey) {
+			key, err := j.key(id)
+			clear(key)
+			if errors.Is(err, keyring.ErrNoKey) {
 				_ = j.forget(id) // tried again at the next start; nobody can read it
 			}
 		}
@@ -151,24 +148,6 @@ func (j *Journal) folder(consent wire.UUID) string {
 
 func (j *Journal) path(consent wire.UUID, hash wire.Hash) string {
 	return filepath.Join(j.folder(consent), hash.String()+".body")
-}
-
-func (j *Journal) aead(consent wire.UUID) (cipher.AEAD, error) {
-	dataKey, err := j.key(consent)
-	if err != nil {
-		return nil, err
-	}
-	defer clear(dataKey)
-	key, err := hkdf.Key(sha256.New, dataKey, nil, "scruple/journal/1", 32)
-	if err != nil {
-		return nil, err
-	}
-	defer clear(key)
-	block, err := aes.NewCipher(key)
-	if err != nil {
-		return nil, err
-	}
-	return cipher.NewGCMWithRandomNonce(block)
 }
 
 // Begin records that a body is about to leave. When it returns nil the entry and, as long as the consent has a data key,
@@ -208,17 +187,18 @@ func (j *Journal) End(id wire.UUID, status int, outcome string) error {
 
 // keep stores a body under its consent's key, once.
 func (j *Journal) keep(e Entry, s sent, since time.Time) error {
-	aead, err := j.aead(e.Consent)
+	key, err := j.key(e.Consent)
 	if err != nil {
 		return err
 	}
+	defer clear(key)
 	path := j.path(e.Consent, e.Hash)
 	if _, err := os.Stat(path); err == nil {
 		if _, err := j.read(e); err == nil {
 			return nil
 		}
 	}
-	file, err := s.seal(aead, e)
+	file, err := s.seal(key, e)
 	if err != nil {
 		return err
 	}
@@ -351,26 +331,24 @@ func (j *Journal) Body(id wire.UUID) ([]byte, error) {
 
 // read returns the stored body of an entry.
 func (j *Journal) read(e Entry) (sent, error) {
-	aead, err := j.aead(e.Consent)
+	key, err := j.key(e.Consent)
 	if errors.Is(err, keyring.ErrNoKey) {
 		return sent{}, ErrNoBody
 	}
 	if err != nil {
 		return sent{}, err
 	}
-	f, err := os.Open(j.path(e.Consent, e.Hash))
-	if errors.Is(err, fs.ErrNotExist) {
+	defer clear(key)
+	plain, err := sealing.Read(j.path(e.Consent, e.Hash), key, place(e))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return sent{}, ErrNoBody
-	}
-	if err != nil {
+	case errors.Is(err, sealed.ErrDamaged):
+		return sent{}, ErrDamaged
+	case err != nil:
 		return sent{}, err
 	}
-	defer f.Close()
-	file, err := io.ReadAll(io.LimitReader(f, int64(maxFile)))
-	if err != nil {
-		return sent{}, err
-	}
-	return openSent(aead, e, file)
+	return decodeSent(plain, e)
 }
 
 // Forget removes the bodies of a consent. Lane, consent id, time, size and hash stay. It is idempotent and needs neither
@@ -413,32 +391,20 @@ type sent struct {
 	Body   []byte `cbor:"3,keyasint"`
 }
 
-// A body's file is the magic and one sealed text: AES-256-GCM under a key derived from the consent's data key, with the
-// additional data (consent, SHA-256 of the body). Its name is that SHA-256.
-const (
-	magic   = "scruple-egress/1\n"
-	maxFile = len(magic) + 4096 + wire.MaxBody
-)
+// A body's file is sealed under the consent's data key. Its place is the consent and the SHA-256 of the body, its name that SHA-256.
+var sealing = sealed.Kind{Magic: "scruple-egress/1\n", Max: 4096 + wire.MaxBody}
 
 func place(e Entry) []byte { return append(e.Consent[:], e.Hash[:]...) }
 
-func (s sent) seal(aead cipher.AEAD, e Entry) ([]byte, error) {
+func (s sent) seal(key []byte, e Entry) ([]byte, error) {
 	plain, err := wire.Marshal(s)
 	if err != nil {
 		return nil, err
 	}
-	return aead.Seal([]byte(magic), nil, plain, place(e)), nil
+	return sealing.Seal(key, place(e), plain)
 }
 
-func openSent(aead cipher.AEAD, e Entry, file []byte) (sent, error) {
-	sealed, ok := strings.CutPrefix(string(file), magic)
-	if !ok {
-		return sent{}, ErrDamaged
-	}
-	plain, err := aead.Open(nil, nil, []byte(sealed), place(e))
-	if err != nil {
-		return sent{}, ErrDamaged
-	}
+func decodeSent(plain []byte, e Entry) (sent, error) {
 	var s sent
 	if err := wire.Unmarshal(plain, &s); err != nil || wire.HashOf(s.Body) != e.Hash {
 		return sent{}, ErrDamaged

@@ -440,20 +440,15 @@ func FuzzLine(f *testing.F) {
 
 func FuzzBody(f *testing.F) {
 	id := wire.UUID{0: 1, 6: 0x40, 8: 0x80}
-	j := &Journal{key: keys{id: make([]byte, 32)}.DataKey}
-	aead, err := j.aead(id)
-	if err != nil {
-		f.Fatal(err)
-	}
 	e := Entry{Consent: id, Hash: wire.HashOf([]byte("body"))}
-	b, err := sent{"PUT", "/", []byte("body")}.seal(aead, e)
+	b, err := wire.Marshal(sent{"PUT", "/", []byte("body")})
 	if err != nil {
 		f.Fatal(err)
 	}
 	f.Add(b)
-	f.Add([]byte(magic))
+	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if s, err := openSent(aead, e, b); err == nil && string(s.Body) != "body" {
+		if s, err := decodeSent(b, e); err == nil && string(s.Body) != "body" {
 			t.Fatal("a body that was never sealed")
 		}
 	})

@@ -2,14 +2,12 @@ package spool
 
 import (
 	"bytes"
-	"crypto/aes"
 	"crypto/cipher"
-	"crypto/hkdf"
-	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
 
+	"github.com/scruple-agent/scruple/agent/sealed"
 	"github.com/scruple-agent/scruple/uploader/wire"
 )
 
@@ -61,19 +59,8 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// sealer derives the spool's key from a consent's data key.
-func sealer(dataKey []byte) (cipher.AEAD, error) {
-	key, err := hkdf.Key(sha256.New, dataKey, nil, "scruple/spool/1", 32)
-	if err != nil {
-		return nil, err
-	}
-	defer clear(key)
-	block, err := aes.NewCipher(key)
-	if err != nil {
-		return nil, err
-	}
-	return cipher.NewGCMWithRandomNonce(block)
-}
+// sealer derives the spool's cipher from a consent's data key.
+func sealer(dataKey []byte) (cipher.AEAD, error) { return sealed.AEAD(dataKey, segmentMagic) }
 
 // place is the additional data of a sealed text.
 func place(consent wire.UUID, kind byte, a, b uint32) []byte {
