@@ -27,8 +27,8 @@ func dataEraseCommand(a *app) *cobra.Command {
 		use:   "erase CATEGORY/PURPOSE | CATEGORY | --all",
 		short: T{"erase what was collected; the consent goes on", "删除已收集的数据；同意继续有效"},
 		long: T{
-			"Erases what lies on this device and asks the controller to erase what it has; the request is repeated until the\ncontroller's signed answer is there. Without a selection everything of the purpose goes; --item, --field, --from and --until\nselect a part. What cannot be deleted while the account exists, such as the account id, is named and stays.\nTo stop collecting as well: scruple consent withdraw --clear.",
-			"删除本机上的内容，并要求控制者删除其持有的数据；请求会重复，直到收到控制者签名的答复。\n不加选择时删除该用途的全部内容；--item、--field、--from 和 --until 选择其中一部分。账号存续期间不可删除的\n项目（如账号）会予以说明并保留。如需同时停止收集：scruple consent withdraw --clear。",
+			"Erases what lies on this device and asks the controller to erase what it has; the request is repeated until the\ncontroller's signed answer is there. Without a selection everything of the purpose goes; --item, --field, --from and --until\nselect a part; an hour (UTC) that --from or --until cuts goes as a whole, because a controller knows no more of a time than its\nhour. What cannot be deleted while the account exists, such as the account id, is named and stays.\nTo stop collecting as well: scruple consent withdraw --clear.",
+			"删除本机上的内容，并要求控制者删除其持有的数据；请求会重复，直到收到控制者签名的答复。\n不加选择时删除该用途的全部内容；--item、--field、--from 和 --until 选择其中一部分；\n控制者只知道时间所在的小时（UTC），因此被 --from 或 --until 切分的小时整体删除。账号存续期间不可删除的\n项目（如账号）会予以说明并保留。如需同时停止收集：scruple consent withdraw --clear。",
 		},
 		example: T{
 			"  scruple data erase location/nearby\n  scruple data erase posts --yes\n  scruple data erase posts/moments --item p-1 --yes\n  scruple data erase --all --from 2026-01-01 --until 2026-02-01 --yes",

@@ -134,7 +134,7 @@ func TestErasureOfATimeRange(t *testing.T) {
 	early.Time -= 7200
 	c.Receipt(t, c.Send(t, early, late))
 	m := c.Case(wire.CaseErasure)
-	m.From, m.Until = early.Time, late.Time
+	m.From, m.Until = early.Time, late.Time-late.Time%3600
 	if a := c.Ask(t, m); a.Items != 1 {
 		t.Errorf("answer %+v", a)
 	}

@@ -113,18 +113,22 @@ type Case struct {
 	// Fields are the new values of a correction, of the types that Item.Fields has.
 	Fields map[string]any `cbor:"10,keyasint,omitempty"`
 	Names  []string       `cbor:"11,keyasint,omitempty"` // erasure: only these fields, sorted
-	From   int64          `cbor:"12,keyasint,omitempty"` // erasure: items of this time and later
-	Until  int64          `cbor:"13,keyasint,omitempty"` // erasure: items before this time
+	// From and Until: erasure of the items of every hour (UTC) that the range touches. A controller knows no more of an item's time
+	// than its hour, and nothing that the range names may be left there.
+	From  int64 `cbor:"12,keyasint,omitempty"`
+	Until int64 `cbor:"13,keyasint,omitempty"`
 }
 
-// Selects reports whether an item is one that the case is about.
+// Selects reports whether an item is one that the case is about. The item's time may be exact or only its hour.
 func (c Case) Selects(it Item) bool {
 	if c.Item != "" {
 		if name, _ := it.Fields[itemField].(string); name != c.Item {
 			return false
 		}
 	}
-	return (c.From == 0 || it.Time >= c.From) && (c.Until == 0 || it.Time < c.Until)
+	const hour = 3600
+	start := it.Time - it.Time%hour
+	return (c.From == 0 || start+hour > c.From) && (c.Until == 0 || start < c.Until)
 }
 
 // itemField names an item, in categories that have items.

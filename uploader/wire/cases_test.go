@@ -81,7 +81,7 @@ func TestCaseRefusesWhatDoesNotBelong(t *testing.T) {
 }
 
 func TestCaseSelects(t *testing.T) {
-	it := Item{Time: 100, Fields: map[string]any{"item": "a", "text": "x"}}
+	it := Item{Time: 7300, Fields: map[string]any{"item": "a", "text": "x"}}
 	for _, c := range []struct {
 		c    Case
 		want bool
@@ -89,14 +89,19 @@ func TestCaseSelects(t *testing.T) {
 		{Case{}, true},
 		{Case{Item: "a"}, true},
 		{Case{Item: "b"}, false},
-		{Case{From: 100}, true},
-		{Case{From: 101}, false},
-		{Case{Until: 100}, false},
-		{Case{Until: 101}, true},
-		{Case{Item: "a", From: 1, Until: 100}, false},
+		{Case{From: 7300}, true},
+		{Case{From: 10799}, true},
+		{Case{From: 10800}, false},
+		{Case{Until: 7200}, false},
+		{Case{Until: 7201}, true},
+		{Case{Item: "a", From: 1, Until: 7200}, false},
 	} {
-		if got := c.c.Selects(it); got != c.want {
-			t.Errorf("%+v selects: %v, want %v", c.c, got, c.want)
+		// The device knows the second, the controller the hour: both select the same.
+		for _, at := range []int64{7200, 7300, 10799} {
+			it.Time = at
+			if got := c.c.Selects(it); got != c.want {
+				t.Errorf("%+v selects an item of %d: %v, want %v", c.c, at, got, c.want)
+			}
 		}
 	}
 }
