@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -342,6 +343,9 @@ func (a *Agent) Correct(ctx context.Context, by server.Actor, t policy.Tuple, r 
 	if e.Purpose.Collect.Mode != policy.ModeSubmitted || e.Purpose.Lane != policy.LaneFeatures {
 		return control.Case{}, control.NewProblem(control.KindPolicy, t.String(), "what the device measured is not corrected; it can be erased")
 	}
+	if _, err := e.Field(items.FieldName); err == nil && r.Item == "" {
+		return control.Case{}, control.NewProblem(control.KindSubmission, t.String(), items.FieldName+": which one is corrected has to be said")
+	}
 	fields, err := corrections(e, r.Fields)
 	if err != nil {
 		return control.Case{}, err
@@ -378,13 +382,22 @@ func corrections(e policy.Effective, list []control.Field) (map[string]any, erro
 		switch {
 		case err != nil:
 			return nil, control.NewProblem(control.KindSubmission, tuple, "not a field that the policy declares")
-		case f.Immutable, f.Name == items.FieldName:
+		case f.Immutable:
 			return nil, control.NewProblem(control.KindImmutable, tuple, f.Name+" cannot be changed")
+		case f.Name == items.FieldName:
+			return nil, control.NewProblem(control.KindSubmission, tuple, f.Name+" cannot be changed: it names the item")
 		case f.Rule == policy.RuleDrop:
 			return nil, control.NewProblem(control.KindSubmission, tuple, f.Name+" is never kept")
 		}
 		bad := func(want string) error {
 			return control.NewProblem(control.KindSubmission, tuple, fmt.Sprintf("%s: not %s", f.Name, want))
+		}
+		if one.Base64 && f.Type != policy.FieldBytes {
+			b, err := base64.StdEncoding.DecodeString(one.Value)
+			if err != nil {
+				return nil, bad("base64")
+			}
+			one.Value = strings.TrimRight(string(b), "\r\n") // a file's last line ends
 		}
 		_, twice := out[f.Name]
 		if twice && f.Type != policy.FieldTexts {

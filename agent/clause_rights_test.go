@@ -267,7 +267,14 @@ func TestClause_6_4_UnbindOneBankCard(t *testing.T) {
 func TestClause_6_3_CorrectionAtBothEnds(t *testing.T) {
 	h := newHouse(t, receivertest.Options{})
 	consent := h.posted()
-	h.must("data", "correct", "posts/moments", "--item", "p-2", "text=CANARY second")
+	letter := filepath.Join(h.dir, "letter")
+	if err := os.WriteFile(letter, []byte("CANARY second\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h.must("data", "correct", "posts/moments", "--item", "p-2", "text=@"+letter)
+	if err := os.Remove(letter); err != nil {
+		t.Fatal(err)
+	}
 	eventually(t, "the receiver has corrected it", func() bool {
 		return reflect.DeepEqual(h.stored(consent, "text"), []string{"CANARY one", "CANARY second"})
 	})
@@ -290,9 +297,10 @@ func TestClause_6_3_CorrectionAtBothEnds(t *testing.T) {
 		args []string
 	}{
 		{"account-id", []string{"profile/account", "account-id=other"}},
-		{"cannot be changed", []string{"posts/moments", "item=p-9"}},
+		{"cannot be changed", []string{"posts/moments", "--item", "p-1", "item=p-9"}},
+		{"which one", []string{"posts/moments", "text=the same in every post"}},
 		{"choices", []string{"posts/moments", "--item", "p-1", "kind=rant"}},
-		{"not a field", []string{"posts/moments", "shoe-size=44"}},
+		{"not a field", []string{"posts/moments", "--item", "p-1", "shoe-size=44"}},
 		{"measured", []string{"device/service", "model=other"}},
 		{"no consent in force", []string{"profile/details", "sex=other"}},
 	} {

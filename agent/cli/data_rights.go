@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
 
@@ -111,8 +110,8 @@ func dataCorrectCommand(a *app) *cobra.Command {
 		use:   "correct CATEGORY/PURPOSE [--item ID] FIELD=VALUE...",
 		short: T{"correct what you entered, here and at the controller", "更正您填写的内容，本机和控制者一并更正"},
 		long: T{
-			"Changes fields of what was entered: on this device, in what waits to be sent, and at the controller, which answers with its\nsignature. FIELD=@FILE takes the value from a file; a list repeats its field. Fields that are immutable, such as the account id, are\nrefused with the reason.",
-			"更正所填写的项目：本机、待发送的内容以及控制者处，控制者以签名答复。\nFIELD=@FILE 从文件读取值；列表可重复同一项目。不可更改的项目（如账号）会被拒绝并说明理由。",
+			"Changes fields of what was entered: on this device, in what waits to be sent, and at the controller, which answers with its\nsignature. --item says which one, where there are several. FIELD=@FILE takes the value from a file of at most 1 MiB; a list\nrepeats its field. Fields that are immutable, such as the account id, are refused with the reason.",
+			"更正所填写的项目：本机、待发送的内容以及控制者处，控制者以签名答复。\n有多个条目时用 --item 指明。FIELD=@FILE 从文件（不超过 1 MiB）读取值；列表可重复同一项目。不可更改的项目（如账号）会被拒绝并说明理由。",
 		},
 		example: T{
 			"  scruple data correct profile/details signature=\"back on Monday\"\n  scruple data correct posts/moments --item p-1 text=\"hello, world\"",
@@ -126,14 +125,15 @@ func dataCorrectCommand(a *app) *cobra.Command {
 				if !ok || name == "" {
 					return a.usage(T{"a correction is FIELD=VALUE", "更正的写法是 FIELD=VALUE"})
 				}
-				if path, file := strings.CutPrefix(value, "@"); file {
-					b, err := os.ReadFile(path)
+				path, file := strings.CutPrefix(value, "@")
+				if file {
+					b, err := a.readInput(path)
 					if err != nil {
 						return err
 					}
 					value = base64.StdEncoding.EncodeToString(b)
 				}
-				r.Fields = append(r.Fields, control.Field{Name: name, Value: value})
+				r.Fields = append(r.Fields, control.Field{Name: name, Value: value, Base64: file})
 			}
 			client, err := a.client()
 			if err != nil {
@@ -146,7 +146,7 @@ func dataCorrectCommand(a *app) *cobra.Command {
 			return a.print(c, func(w io.Writer) { a.writeCase(w, c) })
 		},
 	})
-	cmd.Flags().StringVar(&item, "item", "", a.t(T{"only the item of this `ID`", "仅编号为 `ID` 的条目"}))
+	cmd.Flags().StringVar(&item, "item", "", a.t(T{"the item of this `ID`", "编号为 `ID` 的条目"}))
 	return cmd
 }
 

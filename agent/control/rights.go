@@ -136,15 +136,17 @@ type (
 		Subject string `json:"subject,omitempty"`
 		Text    string `json:"text"`
 	}
-	// CorrectRequest changes fields. A value of bytes is base64; a list repeats its field.
+	// CorrectRequest changes fields; a list repeats its field. Item is needed where the policy declares items.
 	CorrectRequest struct {
 		Item   string  `json:"item,omitempty"`
 		Fields []Field `json:"fields"`
 	}
-	// Field is a field's new value, as text.
+	// Field is a field's new value, as text. A value of bytes is base64; one of another type is where Base64 says so, as what comes
+	// from a file.
 	Field struct {
-		Name  string `json:"name"`
-		Value string `json:"value"`
+		Name   string `json:"name"`
+		Value  string `json:"value"`
+		Base64 bool   `json:"base64,omitempty"`
 	}
 	// EraseRequest selects what is erased: Subject is a tuple, a category, or "" with All.
 	EraseRequest struct {
