@@ -43,6 +43,7 @@ func (a *Agent) openCases() (err error) {
 // outbox gives the uploader the cases.
 type outbox struct{ a *Agent }
 
+// Waiting implements uploader.Outbox.
 func (o outbox) Waiting() (out []uploader.CaseMessage) {
 	waiting, _ := o.a.cases.Waiting()
 	for _, w := range waiting {
@@ -57,10 +58,16 @@ func (o outbox) Waiting() (out []uploader.CaseMessage) {
 	return out
 }
 
+// Identity implements uploader.Outbox.
 func (o outbox) Identity(id wire.UUID) (ed25519.PrivateKey, error) { return o.a.cases.Identity(id) }
-func (o outbox) Tried(id wire.UUID)                                { o.a.cases.Tried(id) }
-func (o outbox) Confirm(id wire.UUID, receipt []byte) error        { return o.a.cases.Confirm(id, receipt) }
-func (o outbox) Unknown(id wire.UUID) error                        { return o.a.cases.Unknown(id) }
+
+// Confirm implements uploader.Outbox.
+func (o outbox) Confirm(id wire.UUID, receipt []byte) error { return o.a.cases.Confirm(id, receipt) }
+
+// Unknown implements uploader.Outbox.
+func (o outbox) Unknown(id wire.UUID) error { return o.a.cases.Unknown(id) }
+
+// Answer implements uploader.Outbox. A final answer may be the last one of an account that is being closed.
 func (o outbox) Answer(id wire.UUID, signed []byte) error {
 	defer o.a.wake()
 	return o.a.cases.Answer(id, signed)
@@ -244,9 +251,6 @@ func caseView(c rights.Case, now time.Time) control.Case {
 	}
 	if out.State == "" {
 		out.State = "open"
-		if c.Tried() {
-			out.State = "sent"
-		}
 	}
 	for _, n := range c.Answers {
 		out.Notes = append(out.Notes, string(n))
@@ -438,7 +442,7 @@ func corrections(e policy.Effective, list []control.Field) (map[string]any, erro
 
 // eraseItemThere asks the controller of a tuple to erase one item, and returns the id of the request; "" where nothing is
 // asked, because nothing can be held there.
-func (a *Agent) eraseItemThere(ctx context.Context, _ server.Actor, t policy.Tuple, name string) (request string, err error) {
+func (a *Agent) eraseItemThere(ctx context.Context, t policy.Tuple, name string) (request string, err error) {
 	if name == items.Only {
 		name = ""
 	}

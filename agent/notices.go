@@ -21,9 +21,16 @@ import (
 // board is what the uploader sees of the notices.
 type board struct{ *Agent }
 
-func (b board) After(c policy.ControllerID) uint64                { return b.notices.After(c) }
-func (b board) Next(c policy.ControllerID) time.Time              { return b.notices.Next(c) }
-func (b board) Stopped(c policy.ControllerID) error               { return b.notices.Stopped(c) }
+// After implements uploader.Notices.
+func (b board) After(c policy.ControllerID) uint64 { return b.notices.After(c) }
+
+// Next implements uploader.Notices.
+func (b board) Next(c policy.ControllerID) time.Time { return b.notices.Next(c) }
+
+// Stopped implements uploader.Notices.
+func (b board) Stopped(c policy.ControllerID) error { return b.notices.Stopped(c) }
+
+// SetNext implements uploader.Notices.
 func (b board) SetNext(c policy.ControllerID, at time.Time) error { return b.notices.SetNext(c, at) }
 
 // Take implements uploader.Notices: it keeps what is new and lets it take effect. What stops the lanes is in force when it

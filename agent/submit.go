@@ -173,7 +173,7 @@ func (a *Agent) DeleteItem(ctx context.Context, by server.Actor, t policy.Tuple,
 		}
 		answer.Unsent += n
 	}
-	if answer.Request, err = a.eraseItemThere(ctx, by, t, name); err != nil {
+	if answer.Request, err = a.eraseItemThere(ctx, t, name); err != nil {
 		return control.ItemDeleted{}, err
 	}
 	for _, id := range ids {

@@ -32,7 +32,6 @@ type Outbox interface {
 	Waiting() []CaseMessage
 	// Identity returns the key of a consent that may be over; keyring.ErrNoKey.
 	Identity(consent wire.UUID) (ed25519.PrivateKey, error)
-	Tried(id wire.UUID)
 	// Confirm takes the receipt, Answer the signed answer; both check them and refuse what is not about this case.
 	Confirm(id wire.UUID, receipt []byte) error
 	Answer(id wire.UUID, signed []byte) error
@@ -122,7 +121,6 @@ func (u *Uploader) sendCases(ctx context.Context, consent wire.UUID) error {
 func (u *Uploader) sendCase(ctx context.Context, c *client, m CaseMessage) error {
 	path := "/v1/cases/" + m.ID.String()
 	if m.Body != nil {
-		u.o.Cases.Tried(m.ID)
 		entry, err := u.o.Journal.Begin(LaneA, m.Consent, http.MethodPut, path, m.Body)
 		if err != nil {
 			u.o.Log.Error("a case leaves without an entry in the egress journal", zap.Error(err))

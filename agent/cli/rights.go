@@ -60,7 +60,7 @@ func (a *app) writeRights(w io.Writer, list []control.Right) {
 // caseStates, caseKinds and caseReasons are the words of the closed lists.
 var (
 	caseStates = map[string]T{
-		"open": {"not sent yet", "尚未发送"}, "sent": {"sent, not confirmed yet", "已发送，尚未确认"}, "received": {"received", "已收到"},
+		"open": {"not confirmed yet", "控制者尚未确认"}, "received": {"received", "已收到"},
 		"answered": {"answered", "已答复"}, "done": {"done", "已完成"}, "refused": {"refused", "被拒绝"},
 	}
 	caseKinds = map[string]T{

@@ -14,7 +14,7 @@ type Case struct {
 	Controller string `json:"controller"`
 	Tuple      string `json:"tuple"`
 	Consent    string `json:"consent"`
-	// State is "open", "sent" (without an answer so far), "received", "answered", "done" or "refused".
+	// State is "open" (the controller has not confirmed it), "received", "answered", "done" or "refused".
 	State    string    `json:"state"`
 	Overdue  bool      `json:"overdue"`
 	Created  time.Time `json:"created"`

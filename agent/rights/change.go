@@ -183,15 +183,6 @@ func (s *Store) LocalDone(id wire.UUID, here int) error {
 	return nil
 }
 
-// Tried notes that a case has been sent.
-func (s *Store) Tried(id wire.UUID) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if c := s.cases[id]; c != nil {
-		c.tried = true
-	}
-}
-
 // Confirm records the controller's receipt. wire.ErrReceipt when it is not signed by the controller's key or confirms something else;
 // nothing is lost then.
 func (s *Store) Confirm(id wire.UUID, receipt []byte) error {

@@ -86,8 +86,6 @@ type Case struct {
 	Items   int             `cbor:"22,keyasint,omitempty"`
 	Ended   int64           `cbor:"23,keyasint,omitempty"` // when the final answer came
 	Asked   int64           `cbor:"24,keyasint,omitempty"` // when the controller was asked last
-
-	tried bool
 }
 
 // Due is when the final answer has to be there; zero while the controller has not confirmed the case.
@@ -108,9 +106,6 @@ func (c Case) Overdue(now time.Time) bool {
 	}
 	return now.After(c.Due())
 }
-
-// Tried reports whether it has been sent since the start without an answer.
-func (c Case) Tried() bool { return c.tried }
 
 // Request opens the signed case; ErrMalformed once it is gone.
 func (c Case) Request() (wire.Case, error) {
