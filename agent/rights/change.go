@@ -42,7 +42,7 @@ func (s *Store) File(r Request) (Case, error) {
 }
 
 // CloseAccount closes the account at a controller: in one step it is marked as closed and the requests, of kind closure, are filed.
-// A consent whose identity is gone is left out: nothing of it can be asked any more.
+// A consent whose identity is gone is left out: nothing of it can be asked any more. ErrClosed.
 func (s *Store) CloseAccount(controller policy.ControllerID, requests []Request) ([]Case, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -130,7 +130,7 @@ func (s *Store) make(r Request) (*Case, keyring.Secret, error) {
 }
 
 // room returns the cases that go for new ones: an answered access for the same consent, and the oldest answered ones where there
-// would be too many. ErrFull when they are all open.
+// would be too many. ErrFull when they are all open, but not for the closing of an account: there are no more of those than consents.
 func (s *Store) room(requests []Request) ([]wire.UUID, error) {
 	var out []wire.UUID
 	list := s.list()
@@ -148,7 +148,8 @@ func (s *Store) room(requests []Request) ([]wire.UUID, error) {
 			out = append(out, c.ID)
 		}
 	}
-	if len(list)-len(out)+len(requests) > MaxCases {
+	closing := !slices.ContainsFunc(requests, func(r Request) bool { return r.Kind != wire.CaseClosure })
+	if len(list)-len(out)+len(requests) > MaxCases && !closing {
 		return nil, ErrFull
 	}
 	return out, nil
@@ -198,8 +199,12 @@ func (s *Store) Confirm(id wire.UUID, receipt []byte) error {
 		if err := r.Answers(string(c.Tuple.Controller), wire.ReceiptCase, c.Consent, c.Hash); err != nil {
 			return err
 		}
-		// A controller whose clock runs ahead gains no time.
-		c.Receipt, c.Received = slices.Clone(receipt), max(1, min(r.Time.Unix(), s.o.Now().Unix()))
+		// A controller whose clock runs ahead gains no time, nor does one that forgets the case and confirms it again.
+		received := max(1, min(r.Time.Unix(), s.o.Now().Unix()))
+		if c.Received != 0 {
+			received = min(received, c.Received)
+		}
+		c.Receipt, c.Received = slices.Clone(receipt), received
 		if c.State == "" {
 			c.State = wire.CaseReceived
 		}
@@ -253,11 +258,12 @@ func (s *Store) Answer(id wire.UUID, signed []byte) error {
 	return nil
 }
 
-// Unknown says that the controller does not know a case that it has confirmed: it is sent again.
+// Unknown says that the controller does not know a case that it has confirmed: it is sent again, and its answers are counted anew.
+// The time to answer goes on.
 func (s *Store) Unknown(id wire.UUID) error {
 	err := s.change(id, func(c *Case) error {
 		if !c.State.Final() {
-			c.Receipt, c.Asked = nil, 0
+			c.Receipt, c.Asked, c.Number = nil, 0, 0
 		}
 		return nil
 	})

@@ -111,7 +111,7 @@ func parseName(name string) (id wire.UUID, generation uint64, ok bool) {
 }
 
 // put makes cases durable: their files under new keys, then the ring, with what change does to it in the same instant, then the old
-// files and those of dropped cases go. keep says whether the identity stays. The caller holds mu.
+// files and those of dropped cases go. identities are those of new cases. The caller holds mu.
 func (s *Store) put(cases []*Case, identities map[wire.UUID]keyring.Secret, dropped []wire.UUID, change func(*keyring.State) error) error {
 	type written struct {
 		c          *Case

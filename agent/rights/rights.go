@@ -33,7 +33,7 @@ var (
 	ErrNoIdentity = errors.New("no key is left with which the controller knows this person")
 	// ErrClosed says that the account at the controller was closed.
 	ErrClosed = errors.New("the account at this controller was closed")
-	// ErrFull says that MaxCases cases are open.
+	// ErrFull says that MaxCases cases are open. An account can be closed all the same.
 	ErrFull = errors.New("too many open cases")
 	// ErrUnknown says that there is no case with this id.
 	ErrUnknown = errors.New("no such case")
@@ -96,7 +96,7 @@ func (c Case) Due() time.Time {
 	return time.Unix(c.Received, 0).Add(wire.CaseTime).UTC()
 }
 
-// Overdue reports whether the controller has let the time pass: to answer, or to confirm a case that it was sent.
+// Overdue reports whether the controller has let the time pass: to answer, or to confirm a case that it has been sent again and again.
 func (c Case) Overdue(now time.Time) bool {
 	switch {
 	case c.State.Final():

@@ -255,6 +255,31 @@ func TestClockOfTheController(t *testing.T) {
 	}
 }
 
+// TestControllerThatForgets: the case is sent again and the answers are taken from the first on, but the time does not begin anew.
+func TestControllerThatForgets(t *testing.T) {
+	r := newRig(t)
+	c := r.file(wire.CaseComplaint)
+	due := r.now.Add(wire.CaseTime)
+	if err := errors.Join(r.store.Confirm(c.ID, r.receipt(c)), r.store.Answer(c.ID, r.answer(c, 1, wire.CaseReceived, nil))); err != nil {
+		t.Fatal(err)
+	}
+	r.now = r.now.AddDate(0, 0, 20)
+	if err := r.store.Unknown(c.ID); err != nil {
+		t.Fatal(err)
+	}
+	if w, _ := r.store.Waiting(); len(w) != 1 || w[0].Ask {
+		t.Fatalf("waiting: %+v, want the case itself", w)
+	}
+	again := r.answer(c, 1, wire.CaseReceived, func(a *wire.CaseAnswer) { a.Text = "anew" })
+	if err := errors.Join(r.store.Confirm(c.ID, r.receipt(c)), r.store.Answer(c.ID, again)); err != nil {
+		t.Fatal(err)
+	}
+	r.reopen()
+	if got := r.get(c.ID); !got.Due().Equal(due) || len(got.Answers) != 2 {
+		t.Errorf("due %v with %d answers, want %v with both", got.Due(), len(got.Answers), due)
+	}
+}
+
 // TestNoValueIsKept: with the final answer the new value of a correction is in no file, and the ring's key for the earlier file is gone.
 func TestNoValueIsKept(t *testing.T) {
 	r := newRig(t)
@@ -410,7 +435,7 @@ func TestDamagedFile(t *testing.T) {
 	}
 }
 
-// TestManyCases: the oldest that has been answered makes room; open ones never go.
+// TestManyCases: the oldest that has been answered makes room; open ones never go, and do not keep the person from leaving.
 func TestManyCases(t *testing.T) {
 	r := newRig(t)
 	done := r.file(wire.CaseAccess)
@@ -425,6 +450,9 @@ func TestManyCases(t *testing.T) {
 	}
 	if _, err := r.store.File(Request{Kind: wire.CaseErasure, Tuple: tuple, Consent: r.consent}); !errors.Is(err, ErrFull) {
 		t.Errorf("one too many: %v", err)
+	}
+	if _, err := r.store.CloseAccount(tuple.Controller, []Request{{Kind: wire.CaseClosure, Tuple: tuple, Consent: r.consent}}); err != nil {
+		t.Errorf("closing the account: %v", err)
 	}
 }
 
