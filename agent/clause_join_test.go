@@ -15,6 +15,9 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
 	"github.com/scruple-agent/scruple/agent/consent/consenttest"
 	"github.com/scruple-agent/scruple/agent/minimise"
 	"github.com/scruple-agent/scruple/agent/policy"
@@ -25,14 +28,38 @@ import (
 )
 
 // The attack on stored data. Simulated devices use lane B with their pseudonyms and send one answer each on lane C. The
-// attacker has everything that the receiver has stored (every table, and the file itself, in which rows lie in the order
-// they came in), and knows of every device which rows of lane B are its own. It tries to say which row of lane C
-// is the device's.
+// attacker has everything that the receiver has stored (every table, the file itself, in which rows lie in the order
+// they came in, and its log), and knows of every device which rows of lane B are its own. It tries to say which row of lane C
+// is the device's, and what the device told. Each attack is shown to work in a world in which what it looks for is there.
 
 // crowd is how many devices there are; rounds how often they do it all over.
 const (
 	crowd  = 40
 	rounds = 5
+)
+
+// plan is what a device does on lane B.
+type plan struct {
+	given, last time.Duration // its consent, its last batch
+	size        int           // rises with what is stored of it
+}
+
+// world says when a device's answer is sent.
+type world struct {
+	sent    func(r *rand.Rand, p plan) time.Duration
+	stretch int // how many days a day has
+}
+
+// The first is as it should be: the end of the week, and the random delay. In the others an answer is sent at a moment that lane B
+// knows; in the last the receiver's weeks are as short as eight hours.
+var (
+	honest = world{func(r *rand.Rand, _ plan) time.Duration {
+		return 7*policy.Day + time.Duration(r.Int64N(int64(6*policy.Day)))
+	}, 1}
+	atOnce      = world{func(_ *rand.Rand, p plan) time.Duration { return p.last }, 1}
+	withConsent = world{func(_ *rand.Rand, p plan) time.Duration { return p.given }, 1}
+	smallFirst  = world{func(_ *rand.Rand, p plan) time.Duration { return 7*policy.Day + time.Duration(p.size)*time.Minute }, 1}
+	shortWeeks  = world{atOnce.sent, 21}
 )
 
 // simulated is one device with what only the test knows: its row of lane C, and what it told there.
@@ -46,20 +73,36 @@ type simulated struct {
 	body    []byte
 }
 
+// page is where the last batch lies in the file, as an order: a cell is put before those that came earlier, so a higher offset within
+// a page is an earlier arrival.
+func (s *simulated) page(file []byte) int {
+	return arrival(bytes.Index(file, s.batches[len(s.batches)-1]))
+}
+
+func arrival(offset int) int { return offset/4096*4096 + 4095 - offset%4096 }
+
 // stored is a row of a lane as the attacker finds it.
 type stored struct {
 	id     []byte
-	day    int64
 	offset int // in the file
 }
 
-// simulate runs a receiver for a fortnight and returns the devices and its folder. They agree in the first week and are active on lane B
-// all the time. sent returns when a device's answer is sent, of whose last use of lane B it is told.
-func simulate(t *testing.T, seed uint64, sent func(r *rand.Rand, last time.Duration) time.Duration) ([]*simulated, string) {
+// simulate runs a receiver for a fortnight that begins on a Monday and returns the devices and its folder. They agree in the first
+// week and are active on lane B all the time.
+func simulate(t *testing.T, seed uint64, w world) ([]*simulated, string) {
 	t.Helper()
 	random := rand.New(rand.NewPCG(2026, seed))
 	clock := receivertest.NewClock()
-	far := receivertest.New(t, receivertest.Options{Clock: clock})
+	const monday, week = 4 * 86400, 7 * 86400
+	clock.Advance(time.Duration(week-(clock.Now().Unix()-monday)%week) * time.Second)
+	dir := t.TempDir()
+	lines, err := os.Create(filepath.Join(dir, "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lines.Close()
+	log := zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig()), zapcore.Lock(lines), zap.DebugLevel))
+	far := receivertest.New(t, receivertest.Options{Clock: clock, Dir: dir, Log: log})
 	permit := consenttest.Permit(t, far.Policy, "usage", "statistics") // nothing of it is in a body
 	question := permit.Effective().Questions()[:1]
 	cfg := far.Client(t, "usage", "statistics").HTTP.Transport.(*http.Transport).TLSClientConfig.Clone()
@@ -72,17 +115,25 @@ func simulate(t *testing.T, seed uint64, sent func(r *rand.Rand, last time.Durat
 	var events []event
 	devices := make([]*simulated, crowd)
 	start := clock.Now()
+	widths := random.Perm(crowd)
 	for i := range devices {
 		d := &simulated{client: far.Client(t, "device", "service")}
 		devices[i] = d
-		given := time.Duration(random.Int64N(int64(6 * policy.Day)))
-		events = append(events, event{given, func() { d.client.Give(t); d.given = clock.Now() }})
-		last := given
-		for range 1 + random.IntN(3) {
-			at := given + time.Duration(random.Int64N(int64(14*policy.Day-given)))
-			last = max(last, at)
+		p := plan{given: time.Duration(random.Int64N(int64(6 * policy.Day)))}
+		events = append(events, event{p.given, func() { d.client.Give(t); d.given = clock.Now() }})
+		p.last = p.given
+		batches := 1 + random.IntN(3)
+		p.size = batches*crowd + widths[i]
+		for n := range batches {
+			at := p.given + time.Duration(random.Int64N(int64(14*policy.Day-p.given)))
+			p.last = max(p.last, at)
+			model := "Example "
+			if n == 0 {
+				for range 4 * widths[i] {
+					model += string(rune('!' + random.IntN(90)))
+				}
+			}
 			events = append(events, event{at, func() {
-				model := fmt.Sprintf("Example %0*d", 1+random.IntN(30), i)
 				b, body := d.client.Batch(t, wire.Item{Time: clock.Now().Truncate(time.Hour).Unix(), Fields: map[string]any{"model": model}})
 				d.client.Receipt(t, d.client.PutBatch(t, b.ID, body))
 				d.batches, d.size, d.last = append(d.batches, b.ID[:]), d.size+len(body), clock.Now()
@@ -100,11 +151,11 @@ func simulate(t *testing.T, seed uint64, sent func(r *rand.Rand, last time.Durat
 		if d.answer, err = wire.DecodeAnswer(d.body); err != nil {
 			t.Fatal(err)
 		}
-		events = append(events, event{sent(random, last), func() { postAnswer(t, far, cfg, d.body) }})
+		events = append(events, event{w.sent(random, p), func() { postAnswer(t, far, cfg, d.body) }})
 	}
 	slices.SortStableFunc(events, func(a, b event) int { return cmp.Compare(a.at, b.at) })
 	for _, e := range events {
-		clock.Advance(start.Add(e.at).Sub(clock.Now()))
+		clock.Advance(start.Add(e.at * time.Duration(w.stretch)).Sub(clock.Now()))
 		e.do()
 	}
 	for _, d := range devices {
@@ -129,7 +180,7 @@ func postAnswer(t *testing.T, far *receivertest.Receiver, cfg *tls.Config, body 
 	}
 }
 
-// laneC reads what the attacker finds of lane C: the ids with their day and where they lie in the file. It fails if any
+// laneC reads what the attacker finds of lane C: the ids and where they lie in the file. It fails if any
 // other table or column has them, or if lane C has a column that is not known here.
 func laneC(t *testing.T, dir string, devices []*simulated) []stored {
 	t.Helper()
@@ -191,14 +242,14 @@ func laneC(t *testing.T, dir string, devices []*simulated) []stored {
 		}
 	}
 	var found []stored
-	ids, err := db.Query("SELECT id, day FROM answer_ids")
+	ids, err := db.Query("SELECT id FROM answer_ids")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer ids.Close()
 	for ids.Next() {
 		var s stored
-		if err := ids.Scan(&s.id, &s.day); err != nil {
+		if err := ids.Scan(&s.id); err != nil {
 			t.Fatal(err)
 		}
 		if s.offset = bytes.Index(file, s.id); s.offset < 0 {
@@ -209,30 +260,56 @@ func laneC(t *testing.T, dir string, devices []*simulated) []stored {
 	if len(found) != len(devices) {
 		t.Fatalf("%d answers are stored, want %d", len(found), len(devices))
 	}
-	// A cell is put before those that came earlier, so a higher offset within a page is an earlier arrival.
-	slices.SortFunc(found, func(a, b stored) int {
-		return cmp.Or(cmp.Compare(a.offset/4096, b.offset/4096), cmp.Compare(b.offset, a.offset))
-	})
+	otherFiles(t, dir, devices)
+	slices.SortFunc(found, func(a, b stored) int { return cmp.Compare(arrival(a.offset), arrival(b.offset)) })
 	return found
 }
 
-// attacks are the ways to bring the devices into an order and the rows of lane C into another, and to join first with first.
+// otherFiles looks for lane C in whatever else lies in the receiver's folder: nothing has an answer's id, and no line of the log
+// was written because of an answer.
+func otherFiles(t *testing.T, dir string, devices []*simulated) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if e.Name() == "receiver.db" || e.IsDir() {
+			continue
+		}
+		b, err := os.ReadFile(filepath.Join(dir, e.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range devices {
+			if bytes.Contains(b, d.answer.ID[:]) || bytes.Contains(b, []byte(d.answer.ID.String())) {
+				t.Fatalf("%s has the id of an answer", e.Name())
+			}
+		}
+		if e.Name() != "log" {
+			continue
+		}
+		expected := 0
+		for _, d := range devices {
+			expected += 1 + len(d.batches) // lane A and lane B
+		}
+		if n := bytes.Count(b, []byte(`"answered"`)); bytes.Contains(b, []byte("analytics")) || n != expected {
+			t.Errorf("the log tells of %d requests, want the %d of lanes A and B; or it names the analytics lane", n, expected)
+		}
+	}
+}
+
+// attacks are the ways to bring the devices into the order in which the rows of lane C lie, and to join first with first. works is
+// a world in which the attack finds what it looks for.
 var attacks = []struct {
 	name    string
 	devices func(file []byte, a, b *simulated) int
-	rows    func(a, b stored) int
+	works   *world
 }{
-	{"by order of arrival", func(_ []byte, a, b *simulated) int { return a.last.Compare(b.last) }, nil},
-	{"by order of consents", func(_ []byte, a, b *simulated) int { return a.given.Compare(b.given) }, nil},
-	{"by order in the file", func(file []byte, a, b *simulated) int {
-		return cmp.Compare(bytes.Index(file, b.batches[len(b.batches)-1]), bytes.Index(file, a.batches[len(a.batches)-1]))
-	}, nil},
-	{"by day", func(_ []byte, a, b *simulated) int { return a.last.Compare(b.last) }, func(a, b stored) int { return cmp.Compare(a.day, b.day) }},
-	{"by size", func(_ []byte, a, b *simulated) int { return cmp.Compare(a.size, b.size) }, func(a, b stored) int { return cmp.Compare(a.day, b.day) }},
-	{"by number of batches", func(_ []byte, a, b *simulated) int { return cmp.Compare(len(a.batches), len(b.batches)) }, nil},
-	{"by value of the ids", func(_ []byte, a, b *simulated) int { return bytes.Compare(a.client.Consent[:], b.client.Consent[:]) }, func(a, b stored) int {
-		return bytes.Compare(a.id, b.id)
-	}},
+	{"by order of arrival", func(_ []byte, a, b *simulated) int { return a.last.Compare(b.last) }, &atOnce},
+	{"by order of consents", func(_ []byte, a, b *simulated) int { return a.given.Compare(b.given) }, &withConsent},
+	{"by order in the file", func(file []byte, a, b *simulated) int { return cmp.Compare(a.page(file), b.page(file)) }, &atOnce},
+	{"by size", func(_ []byte, a, b *simulated) int { return cmp.Compare(a.size, b.size) }, &smallFirst},
 }
 
 // attack returns how many devices each attack joins with their own row.
@@ -245,13 +322,10 @@ func attack(t *testing.T, devices []*simulated, dir string) []int {
 	}
 	joined := make([]int, len(attacks))
 	for i, a := range attacks {
-		d, r := slices.Clone(devices), slices.Clone(rows)
+		d := slices.Clone(devices)
 		slices.SortStableFunc(d, func(x, y *simulated) int { return a.devices(file, x, y) })
-		if a.rows != nil {
-			slices.SortStableFunc(r, a.rows)
-		}
 		for j := range d {
-			if bytes.Equal(d[j].answer.ID[:], r[j].id) {
+			if bytes.Equal(d[j].answer.ID[:], rows[j].id) {
 				joined[i]++
 			}
 		}
@@ -259,8 +333,8 @@ func attack(t *testing.T, devices []*simulated, dir string) []int {
 	return joined
 }
 
-// guess is the attack by value: what was told is stored as counts of ranges only, so the devices, in an order that lane B gives, are
-// dealt the ranges that the counts have. It returns how many guesses are right, and how many are on average without any join.
+// guess is the attack by value: a device is said to have told what most told in the week of its last batch. It returns how many
+// guesses are right, and how many are on average when the devices' weeks are exchanged among them.
 func guess(t *testing.T, devices []*simulated, dir string) (right int, chance float64) {
 	t.Helper()
 	db, err := sql.Open("sqlite", "file:"+filepath.Join(dir, "receiver.db")+"?mode=ro")
@@ -268,55 +342,68 @@ func guess(t *testing.T, devices []*simulated, dir string) (right int, chance fl
 		t.Fatal(err)
 	}
 	defer db.Close()
-	rows, err := db.Query("SELECT range, sum(n) FROM answers GROUP BY range ORDER BY range")
+	rows, err := db.Query("SELECT day, range FROM answers ORDER BY day, n, range")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer rows.Close()
-	var dealt []uint
+	most := map[int64]uint{} // the last of a week is the largest
 	for rows.Next() {
 		var (
-			told uint
-			n    int
+			monday int64
+			told   uint
 		)
-		if err := rows.Scan(&told, &n); err != nil {
+		if err := rows.Scan(&monday, &told); err != nil {
 			t.Fatal(err)
 		}
-		dealt = append(dealt, slices.Repeat([]uint{told}, n)...)
-		chance += float64(n) * float64(n) / float64(len(devices))
+		if (monday-4)%7 != 0 {
+			t.Fatal("an answer is stored with more than its week")
+		}
+		most[monday] = told
 	}
-	order := slices.Clone(devices)
-	slices.SortStableFunc(order, func(a, b *simulated) int { return cmp.Compare(a.size, b.size) })
-	for i, d := range order {
-		if d.answer.Range == dealt[i] {
+	said := func(d *simulated) uint {
+		day := d.last.Unix() / 86400
+		return most[day-(day-4)%7]
+	}
+	for _, d := range devices {
+		if said(d) == d.answer.Range {
 			right++
+		}
+		for _, other := range devices {
+			if said(other) == d.answer.Range {
+				chance += 1 / float64(len(devices))
+			}
 		}
 	}
 	return right, chance
 }
 
+// guesses is guess in some rounds of a world, and reports whether more were right than chance explains.
+func guesses(t *testing.T, w world) (more bool) {
+	t.Helper()
+	const tries = 2
+	right, chance := 0, 0.0
+	for seed := range uint64(tries) {
+		devices, dir := simulate(t, 100+seed, w)
+		n, expected := guess(t, devices, dir)
+		right, chance = right+n, chance+expected
+	}
+	t.Logf("by value: %d of %d guesses are right, %.1f by chance", right, tries*crowd, chance)
+	return float64(right) > chance+3.5*math.Sqrt(chance*(1-chance/(tries*crowd)))
+}
+
 // TestClause_4_StoredStatisticsCannotBeJoined: whatever the receiver has stored does not tell which answer is whose. Joining
 // at random finds one device a round on average, so five in all, with a Poisson distribution: 18 or more come about
-// once in 100,000 times. The same attacks on answers that are sent at once, instead of after the random delay, find far more: they
-// have teeth.
+// once in 100,000 times. What was told is not known either, even where answers are sent while the device is on for lane B.
 func TestClause_4_StoredStatisticsCannotBeJoined(t *testing.T) {
 	t.Parallel()
 	const bound = 18
 	total := make([]int, len(attacks))
-	right, chance := 0, 0.0
 	for seed := range uint64(rounds) {
-		devices, dir := simulate(t, seed, func(r *rand.Rand, _ time.Duration) time.Duration {
-			return 7*policy.Day + time.Duration(r.Int64N(int64(6*policy.Day))) // the end of the week, and the random delay
-		})
+		devices, dir := simulate(t, seed, honest)
 		for i, n := range attack(t, devices, dir) {
 			total[i] += n
 		}
-		n, expected := guess(t, devices, dir)
-		right, chance = right+n, chance+expected
-	}
-	t.Logf("by value: %d of %d guesses are right, %.1f by chance", right, rounds*crowd, chance)
-	if float64(right) > chance+4.5*math.Sqrt(chance) {
-		t.Errorf("by value: %d of %d guesses are right, %.1f by chance", right, rounds*crowd, chance)
 	}
 	for i, a := range attacks {
 		t.Logf("%s: %d of %d devices joined, %d by chance", a.name, total[i], rounds*crowd, rounds)
@@ -324,8 +411,18 @@ func TestClause_4_StoredStatisticsCannotBeJoined(t *testing.T) {
 			t.Errorf("%s: %d of %d devices joined with their answers, want fewer than %d", a.name, total[i], rounds*crowd, bound)
 		}
 	}
-	devices, dir := simulate(t, 99, func(_ *rand.Rand, last time.Duration) time.Duration { return last })
-	if n := attack(t, devices, dir)[0]; n < crowd/2 {
-		t.Errorf("the attack by order joins %d of %d answers that are sent at once: it shows nothing", n, crowd)
+	for _, w := range []*world{&atOnce, &withConsent, &smallFirst} {
+		devices, dir := simulate(t, 99, *w)
+		for i, n := range attack(t, devices, dir) {
+			if attacks[i].works == w && n < crowd/2 {
+				t.Errorf("%s: joins %d of %d answers where it should work: it shows nothing", attacks[i].name, n, crowd)
+			}
+		}
+	}
+	if guesses(t, atOnce) {
+		t.Error("by value: the week tells what devices told")
+	}
+	if !guesses(t, shortWeeks) {
+		t.Error("by value: finds nothing where weeks are short: it shows nothing")
 	}
 }

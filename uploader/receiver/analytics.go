@@ -13,11 +13,11 @@ import (
 )
 
 // The analytics lane. What arrives is an answer that was exchanged at random on the device, on a connection without a client
-// certificate. What is stored is how many answers of a question named which range on which day: no answer by itself, no address,
-// no time finer than the day. The ids by which a repetition is recognised stand in a table of their own, which says nothing of
+// certificate. What is stored is how many answers of a question named which range in which week: no answer by itself, no address,
+// no time finer than the week, in which every device answers: the day would say which devices were on. The ids by which a repetition is recognised stand in a table of their own, which says nothing of
 // what they answered.
 
-// answerIDsKept is for how many days a repetition of a body is recognised; after that it counts as another answer.
+// answerIDsKept is for how many days after its week a repetition of a body is recognised; then it counts as another answer.
 const answerIDsKept = 30
 
 const schemaAnalytics = `
@@ -25,7 +25,8 @@ const schemaAnalytics = `
 CREATE TABLE IF NOT EXISTS questions (
 	tag BLOB PRIMARY KEY, category TEXT NOT NULL, purpose TEXT NOT NULL, field TEXT NOT NULL, bounds TEXT NOT NULL, epsilon INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
--- Counts of randomised answers. Days are since 1970, in UTC; until is the day on which a row goes.
+-- Counts of randomised answers. Days are since 1970, in UTC; day is the Monday of the week in which they came, until the day on
+-- which the row goes.
 CREATE TABLE IF NOT EXISTS answers (
 	question BLOB NOT NULL, day INTEGER NOT NULL, range INTEGER NOT NULL, n INTEGER NOT NULL, until INTEGER NOT NULL,
 	PRIMARY KEY (question, day, range)
@@ -64,6 +65,9 @@ func questionsOf(policies []*policy.Document, controller policy.ControllerID) ma
 
 func dayOf(t time.Time) int64 { return t.Unix() / 86400 }
 
+// weekOf is the Monday of the week that t is in.
+func weekOf(t time.Time) int64 { return dayOf(t) - (dayOf(t)+3)%7 }
+
 // postAnswer: POST /v1/analytics
 func (rv *Receiver) postAnswer(w http.ResponseWriter, r *http.Request, _ caller) (answer, error) {
 	for _, name := range []string{"Cookie", "Authorization"} {
@@ -86,8 +90,8 @@ func (rv *Receiver) postAnswer(w http.ResponseWriter, r *http.Request, _ caller)
 	if int(a.Range) >= q.Ranges() {
 		return answer{}, refuse(wire.ProblemMalformed, "the question has no such range")
 	}
-	day := dayOf(rv.cfg.Now())
-	err = rv.cfg.Store.update(r.Context(), func(tx *sql.Tx) error { return storeAnswer(tx, q, a, day) })
+	week := weekOf(rv.cfg.Now())
+	err = rv.cfg.Store.update(r.Context(), func(tx *sql.Tx) error { return storeAnswer(tx, q, a, week) })
 	if err != nil {
 		return answer{}, err
 	}
@@ -95,8 +99,8 @@ func (rv *Receiver) postAnswer(w http.ResponseWriter, r *http.Request, _ caller)
 	return answer{}, nil
 }
 
-func storeAnswer(tx queryer, q asked, a wire.Answer, day int64) error {
-	fresh, err := changed(tx, "INSERT OR IGNORE INTO answer_ids (id, day) VALUES (?, ?)", a.ID[:], day)
+func storeAnswer(tx queryer, q asked, a wire.Answer, week int64) error {
+	fresh, err := changed(tx, "INSERT OR IGNORE INTO answer_ids (id, day) VALUES (?, ?)", a.ID[:], week)
 	if err != nil || fresh == 0 { // it came before
 		return err
 	}
@@ -107,7 +111,7 @@ func storeAnswer(tx queryer, q asked, a wire.Answer, day int64) error {
 	}
 	_, err = tx.Exec(`INSERT INTO answers (question, day, range, n, until) VALUES (?, ?, ?, 1, ?)
 		ON CONFLICT (question, day, range) DO UPDATE SET n = n + 1, until = min(until, excluded.until)`,
-		a.Question[:], day, int(a.Range), day+q.kept)
+		a.Question[:], week, int(a.Range), week+q.kept)
 	return err
 }
 
@@ -119,19 +123,14 @@ func (rv *Receiver) sweepAnswers(tx queryer, now time.Time) error {
 			return err
 		}
 	}
-	for _, step := range []struct {
-		query string
-		arg   any
-	}{
-		{"DELETE FROM answers WHERE until <= ?", day},
-		{"DELETE FROM answer_ids WHERE day <= ?", day - answerIDsKept},
-		{"DELETE FROM questions WHERE tag NOT IN (SELECT question FROM answers) AND 0 = ?", 0},
-	} {
-		if _, err := tx.Exec(step.query, step.arg); err != nil {
-			return err
-		}
+	if _, err := tx.Exec("DELETE FROM answers WHERE until <= ?", day); err != nil {
+		return err
 	}
-	return nil
+	if _, err := tx.Exec("DELETE FROM answer_ids WHERE day <= ?", day-6-answerIDsKept); err != nil {
+		return err
+	}
+	_, err := tx.Exec("DELETE FROM questions WHERE tag NOT IN (SELECT question FROM answers)")
+	return err
 }
 
 // Estimate is what the answers to one question say of those who answered, all of them together.
@@ -141,7 +140,7 @@ type Estimate struct {
 	Field    string          `json:"field"`
 	Epsilon  string          `json:"epsilon"` // of one answer
 	Answers  int             `json:"answers"`
-	From     string          `json:"from"` // first and last day of arrival, UTC
+	From     string          `json:"from"` // first and last day of the weeks of arrival, UTC
 	To       string          `json:"to"`
 	Ranges   []RangeEstimate `json:"ranges"`
 }
@@ -187,7 +186,7 @@ func estimate(q policy.Question, told []int) []RangeEstimate {
 	return list
 }
 
-// Estimates returns what the stored answers say, a question each, from a day on (the zero time: all). It is recorded as an access.
+// Estimates returns what the stored answers say, a question each, from the week of a day on (the zero time: all). It is recorded as an access.
 func (s *Store) Estimates(ctx context.Context, since time.Time, who Accessor) ([]Estimate, error) {
 	list := []Estimate{}
 	err := s.update(ctx, func(tx *sql.Tx) error {
@@ -215,7 +214,7 @@ func (s *Store) Estimates(ctx context.Context, since time.Time, who Accessor) ([
 		}
 		first := int64(math.MinInt64)
 		if !since.IsZero() {
-			first = dayOf(since)
+			first = weekOf(since)
 		}
 		for _, r := range rows {
 			e, err := estimateOf(tx, r.tag, r.question, first)
@@ -253,7 +252,7 @@ func estimateOf(tx queryer, tag policy.Tag, q policy.Question, first int64) (Est
 		}
 		told[c[1]] += int(c[2])
 		e.Answers += int(c[2])
-		from, to = min(from, c[0]), max(to, c[0])
+		from, to = min(from, c[0]), max(to, c[0]+6)
 	}
 	if e.Answers > 0 {
 		e.From = time.Unix(from*86400, 0).UTC().Format(time.DateOnly)

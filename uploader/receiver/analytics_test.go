@@ -105,6 +105,27 @@ func TestAnswersAreCounted(t *testing.T) {
 	}
 }
 
+// TestAnswersAreStoredByWeek: the day of an answer would say that its device was on.
+func TestAnswersAreStoredByWeek(t *testing.T) {
+	clock := receivertest.NewClock()
+	monday := time.Unix(4*86400, 0).Add((clock.Now().Sub(time.Unix(4*86400, 0))/(7*policy.Day) + 1) * 7 * policy.Day).UTC()
+	r := receivertest.New(t, receivertest.Options{Clock: clock})
+	c, q := nameless(t, r), question(t, r, "opened")
+	for _, after := range []time.Duration{0, 30 * time.Hour, 7*policy.Day - time.Second} {
+		clock.Advance(monday.Add(after).Sub(clock.Now()))
+		if a := postAnswer(t, c, r, encoded(t, answerTo(q, 1))); a.Status != http.StatusNoContent {
+			t.Fatalf("status %d", a.Status)
+		}
+		list := estimates(t, r)
+		if len(list) != 1 || list[0].From != monday.Format(time.DateOnly) || list[0].To != monday.Add(6*policy.Day).Format(time.DateOnly) {
+			t.Errorf("%s after Monday %s: %+v", after, monday.Format(time.DateOnly), list)
+		}
+	}
+	if list := estimates(t, r); list[0].Answers != 3 {
+		t.Errorf("%d answers", list[0].Answers)
+	}
+}
+
 func TestBadAnswersAreRefused(t *testing.T) {
 	r := receivertest.New(t, receivertest.Options{})
 	c, q := nameless(t, r), question(t, r, "opened")
@@ -179,7 +200,7 @@ func TestAnswersAreForgotten(t *testing.T) {
 		t.Fatal(err)
 	}
 	send(1)
-	clock.Advance(2 * policy.Day)
+	clock.Advance(8 * policy.Day)
 	if _, err := r.Receiver.Sweep(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -47,7 +47,7 @@ here is about all who answered together; of a single one nothing can be said. Th
 			})
 		},
 	}
-	c.Flags().StringVar(&since, "since", "", a.say("only answers that arrived on this `DAY` (UTC) or later", "只计 `DAY`（UTC）当日及以后到达的答案"))
+	c.Flags().StringVar(&since, "since", "", a.say("only answers that arrived in the week of this `DAY` (UTC) or later", "只计 `DAY`（UTC）当周及以后到达的答案"))
 	return c
 }
 
