@@ -194,6 +194,18 @@ func TestClause_8_AgeBands(t *testing.T) {
 	}
 }
 
+// TestClause_8_FirstBandUnderAGuardian: who has a guardian is not of age by their own word, also where no band was declared yet.
+func TestClause_8_FirstBandUnderAGuardian(t *testing.T) {
+	t.Parallel()
+	c := newChild(t, receivertest.Options{})
+	c.must("guardian", "enroll", c.key("key"))
+	c.refused(control.ExitRefused, "less protected", "age", "declare", "18+")
+	c.must("guardian", "approve", c.sign(c.ask("age", "--band", "18+"), "key"))
+	if out := c.must("age", "show"); !strings.Contains(out, "18 or older") {
+		t.Errorf("age show: %s", out)
+	}
+}
+
 // TestClause_8_AnotherKeyNeedsTheOldOne: a second key is not enrolled by the person's word; the old key makes way for it, and is good
 // for nothing then.
 func TestClause_8_AnotherKeyNeedsTheOldOne(t *testing.T) {

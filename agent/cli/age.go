@@ -47,14 +47,14 @@ func ageCommand(a *app) *cobra.Command {
 		use:   "declare BAND",
 		short: T{"declare your age band: under-14, 14-17 or 18+", "声明您的年龄段：under-14、14-17 或 18+"},
 		long: T{
-			"The first declaration is your own. A more protected band can be declared at any time; a less protected one needs the\nguardian: scruple guardian request age --band BAND. Consents that no guardian has approved stop counting for a minor.",
-			"首次声明由您本人作出。随时可以改为保护程度更高的年龄段；改为保护程度较低的须经监护人批准：\nscruple guardian request age --band 年龄段。对未成年人，未经监护人批准的同意不再有效。",
+			"The first declaration is your own; 18+ needs the guardian once one is enrolled. A more protected band can be declared at\nany time; a less protected one needs the guardian: scruple guardian request age --band BAND. Consents that no\nguardian has approved stop counting for a minor.",
+			"首次声明由您本人作出，但已登记监护人后声明 18+ 须经其批准。\n随时可以改为保护程度更高的年龄段；改为保护程度较低的须经监护人批准：scruple guardian request age --band 年龄段。\n对未成年人，未经监护人批准的同意不再有效。",
 		},
 		example: T{"  scruple age declare 18+\n  scruple age declare under-14", "  scruple age declare 18+\n  scruple age declare under-14"},
 		args:    oneName,
 		run: func(cmd *cobra.Command, args []string) error {
 			if _, ok := bandWords[args[0]]; !ok || args[0] == "" {
-				return a.usage(T{"the age bands are under-14, 14-17 and 18+", "年龄段为 under-14、14-17 和 18+"})
+				return a.usage(noBand)
 			}
 			client, err := a.client()
 			if err != nil {

@@ -100,9 +100,10 @@ func accepted(g *keyring.Guardian, digest [32]byte) bool {
 	return slices.ContainsFunc(g.Policies, func(p []byte) bool { return [32]byte(p) == digest })
 }
 
-// DeclareAge records the person's own statement of their age band. The first one is believed; afterwards only a more
-// protected one is, and ErrLessProtected answers any other: that needs the guardian (AskGuardian, Approve). It is durable when
-// it returns, and what was agreed to without a guardian stops counting at once for whoever is a minor now.
+// DeclareAge records the person's own statement of their age band. The first one is believed, but that of an adult only while no
+// guardian is enrolled; afterwards only a more protected one is. ErrLessProtected answers any other: that needs the guardian
+// (AskGuardian, Approve). It is durable when it returns, and what was agreed to without a guardian stops counting at once for
+// whoever is a minor now.
 func (r *Register) DeclareAge(band Band, who Actor) error {
 	if err := who.person(); err != nil {
 		return fmt.Errorf("declare age: %w", err)
@@ -117,7 +118,7 @@ func (r *Register) DeclareAge(band Band, who Actor) error {
 	if old == band {
 		return r.ring.Flush()
 	}
-	if old != BandUnknown && rank > slices.Index(Bands, old) {
+	if old != BandUnknown && rank > slices.Index(Bands, old) || old == BandUnknown && !band.Minor() && r.Age().Guardian != nil {
 		return fmt.Errorf("declare age: %w", ErrLessProtected)
 	}
 	if err := r.setBand(band, nil); err != nil {
