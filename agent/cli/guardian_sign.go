@@ -138,8 +138,8 @@ func guardianOrderCommand(a *app) *cobra.Command {
 		use:   "withdraw-order CONTROLLER/CATEGORY/PURPOSE --from FILE --key FILE",
 		short: T{"guardian's device: order that a consent is taken back", "监护人的设备：签署撤回某项同意的指令"},
 		long: T{
-			"Signs an order that the minor's device carries out with scruple guardian approve: the consent is taken back, with --clear\nalso erased at the controller. --from is a request or a report of that device, which says which device it is. It is valid for\nthirty days and carried out once.",
-			"签署一份指令，由未成年人的设备用 scruple guardian approve 执行：撤回该项同意，加上 --clear 同时要求控制者删除。\n--from 是该设备的请求或报告，用以指明设备。指令三十天内有效，只执行一次。",
+			"Signs an order that the minor's device carries out with scruple guardian approve: the consent is taken back, with --clear\nalso erased at the controller. What you have approved for it and was not used counts no\nlonger. --from is a request or a report of that device, which says which device it is. It is valid for thirty days and\ncarried out once.",
+			"签署一份指令，由未成年人的设备用 scruple guardian approve 执行：撤回该项同意，加上 --clear 同时要求控制者删除；此前批准而未使用的不再有效。\n--from 是该设备的请求或报告，用以指明设备。指令三十天内有效，只执行一次。",
 		},
 		example: T{
 			"  scruple guardian withdraw-order messenger/steps/compare --from report.json --key guardian.key --out order",

@@ -356,35 +356,64 @@ func (r *Register) approve(a wire.Approval) (q wire.Question, err error) {
 	return q, err
 }
 
-// order carries out the guardian's order to withdraw a consent. An order is remembered before it is carried out and until it
-// expires, so that it cannot be repeated; one that a crash cut off is sent again by the guardian with a new number.
+// order carries out the guardian's order to withdraw a consent, and takes back what the guardian has approved for it before and the
+// person has not used: neither that nor an answer still on its way counts any more. Afterwards the order is remembered until it
+// expires, so that it cannot be repeated; one that was cut off can be.
 func (r *Register) order(q wire.Question, now int64) error {
 	t := policy.Tuple{Subject: r.subject, Controller: policy.ControllerID(q.Controller), Category: policy.CategoryID(q.Category), Purpose: policy.PurposeID(q.Purpose)}
-	if q.Expiry > now+2*approvalLife {
+	switch {
+	case q.Expiry > now+2*approvalLife:
 		return fmt.Errorf("%w: it is valid for too long", ErrApproval)
+	case !r.band().Minor():
+		return fmt.Errorf("%w: the person is of age", ErrApproval)
+	case !slices.Contains(r.TuplesOf(t.Controller), t):
+		return fmt.Errorf("%w: there is no such purpose", ErrApproval)
 	}
-	known := func(s *keyring.State) error {
-		g := guardianIn(s)
-		switch {
-		case wire.Hash(g.Device) != q.Subject:
-			return fmt.Errorf("%w: it is for another device", ErrApproval)
-		case slices.ContainsFunc(g.Orders, func(o keyring.GuardianOrder) bool { return wire.Hash(o.Nonce) == q.Nonce }):
-			return fmt.Errorf("%w: it has been carried out", ErrApproval)
-		}
-		g.Orders = slices.DeleteFunc(g.Orders, func(o keyring.GuardianOrder) bool { return o.Until < now })
-		if len(g.Orders) >= keyring.MaxGuardianOrders {
-			return ErrAsked
-		}
-		g.Orders = append(g.Orders, keyring.GuardianOrder{Nonce: q.Nonce[:], Until: q.Expiry})
-		return nil
+	var refused error
+	r.ring.View(func(s *keyring.State) { refused = orderable(s.Guardian, q, now) })
+	if refused != nil {
+		return refused
 	}
-	r.commit.Lock()
-	err := r.ring.Update(known)
-	r.commit.Unlock()
-	if err != nil {
+	if err := r.takeBack(t, q.Clear, guardianActor); err != nil {
 		return err
 	}
-	return r.takeBack(t, q.Clear, guardianActor)
+	r.commit.Lock()
+	defer r.commit.Unlock()
+	return r.ring.Update(func(s *keyring.State) error {
+		g := guardianIn(s)
+		if err := orderable(g, q, now); err != nil {
+			return err
+		}
+		g.Asked = slices.DeleteFunc(g.Asked, func(asked *keyring.GuardianAsked) bool {
+			old, err := wire.DecodeQuestion(asked.Question)
+			return err == nil && old.Kind == wire.ApproveGrant && old.Controller == q.Controller && old.Category == q.Category && old.Purpose == q.Purpose
+		})
+		g.Orders = slices.DeleteFunc(g.Orders, func(o keyring.GuardianOrder) bool { return o.Until < now })
+		g.Orders = append(g.Orders, keyring.GuardianOrder{Nonce: q.Nonce[:], Until: q.Expiry})
+		return nil
+	})
+}
+
+// orderable returns why an order is not carried out.
+func orderable(g *keyring.Guardian, q wire.Question, now int64) error {
+	known := 0
+	if g != nil {
+		for _, o := range g.Orders {
+			if wire.Hash(o.Nonce) == q.Nonce {
+				return fmt.Errorf("%w: it has been carried out", ErrApproval)
+			}
+			if o.Until >= now {
+				known++
+			}
+		}
+	}
+	switch {
+	case g == nil || wire.Hash(g.Device) != q.Subject:
+		return fmt.Errorf("%w: it is for another device", ErrApproval)
+	case known >= keyring.MaxGuardianOrders:
+		return ErrAsked
+	}
+	return nil
 }
 
 // guardianActor is the actor of a guardian's order.

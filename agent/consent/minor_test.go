@@ -139,6 +139,88 @@ func TestApprovalsRefused(t *testing.T) {
 	}
 }
 
+// order returns the guardian's order to take a consent back, to the device of this register.
+func (b *bench) order(t policy.Tuple) wire.Approval {
+	b.t.Helper()
+	q, err := wire.Question{
+		Kind: wire.OrderWithdraw, Subject: b.Register.Age().Device, Nonce: wire.HashOf([]byte(t.String())), Expiry: b.clock.Now().Add(time.Hour).Unix(),
+		Controller: string(t.Controller), Category: string(t.Category), Purpose: string(t.Purpose),
+	}.Encode()
+	b.ok(err)
+	a, err := wire.SignApproval(guardian, q)
+	b.ok(err)
+	return a
+}
+
+// TestOrderTakesBackWhatIsUnused: after the guardian's order neither an approval that the person has not used nor one that is still on its
+// way makes a consent.
+func TestOrderTakesBackWhatIsUnused(t *testing.T) {
+	b := setupMinor(t)
+	tu := b.tuple("contacts/find")
+	late := b.answer(grantOf(tu))
+	b.approve(grantOf(tu))
+	order := b.order(tu)
+	_, err := b.Register.Approve(order)
+	b.ok(err)
+	if _, err := b.Register.Approve(late); !errors.Is(err, consent.ErrApproval) {
+		t.Error("an approval from before the order:", err)
+	}
+	if err := b.agree(tu, policy.LangEN); !errors.Is(err, consent.ErrGuardian) {
+		t.Error("agreed to after the order:", err)
+	}
+	b.approve(grantOf(tu))
+	b.ok(b.agree(tu, policy.LangEN))
+	if _, err := b.Register.Approve(order); !errors.Is(err, consent.ErrApproval) || b.Register.State(tu).Status != consent.Given {
+		t.Error("the order a second time:", err)
+	}
+}
+
+// TestOrdersRefused: an order about a purpose that nobody knows, and one about somebody who is of age.
+func TestOrdersRefused(t *testing.T) {
+	b := setupMinor(t)
+	tu, unknown := b.tuple("contacts/find"), b.tuple("contacts/find")
+	unknown.Purpose = "else"
+	if _, err := b.Register.Approve(b.order(unknown)); !errors.Is(err, consent.ErrApproval) {
+		t.Error("of an unknown purpose:", err)
+	}
+	b.approve(consent.Ask{Kind: wire.ApproveAge, Band: consent.BandAdult})
+	b.ok(b.agree(tu, policy.LangEN))
+	if _, err := b.Register.Approve(b.order(tu)); !errors.Is(err, consent.ErrApproval) || !b.Register.State(tu).InForce {
+		t.Error("about an adult:", err)
+	}
+}
+
+// TestOrderCrash: whenever the power fails while an order is carried out, bringing it again finishes it.
+func TestOrderCrash(t *testing.T) {
+	for n := 1; !orderCrash(t, n); n++ {
+		if n > 200 {
+			t.Fatal("an order takes more than 200 steps")
+		}
+	}
+}
+
+func orderCrash(t *testing.T, n int) (finished bool) {
+	b := setupMinor(t)
+	tu := b.tuple("contacts/find")
+	b.approve(grantOf(tu))
+	b.ok(b.agree(tu, policy.LangEN))
+	order := b.order(tu)
+	steps := durabletest.Watch(t, b.Dir)
+	steps.StopAt(n, 0)
+	_, _ = b.Register.Approve(order)
+	finished = !steps.Stopped()
+	b.Close()
+	steps.Restart()
+	b.start()
+	if _, err := b.Register.Approve(order); err != nil && !errors.Is(err, consent.ErrApproval) {
+		t.Errorf("stop at %d: %v", n, err)
+	}
+	if s := b.Register.State(tu).Status; s != consent.Withdrawn {
+		t.Errorf("stop at %d: %s", n, s)
+	}
+	return finished
+}
+
 // TestMinorAndAChangedPolicy: a consent that goes on does so; a new one needs the guardian to accept the new policy.
 func TestMinorAndAChangedPolicy(t *testing.T) {
 	b := setupMinor(t)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/scruple-agent/scruple/agent/keyring"
@@ -254,6 +255,22 @@ func (r *Register) Departed(category policy.CategoryID, purpose policy.PurposeID
 	}
 	slices.SortFunc(out, func(a, b policy.Tuple) int { return slices.Compare([]byte(a.Controller), []byte(b.Controller)) })
 	return out
+}
+
+// TuplesOf returns the tuples of a controller in their order: those of the policy, and every other that this subject has ever
+// answered about.
+func (r *Register) TuplesOf(controller policy.ControllerID) []policy.Tuple {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	all := r.doc.Tuples(r.subject)
+	for t := range r.tuples {
+		if !slices.Contains(all, t) {
+			all = append(all, t)
+		}
+	}
+	all = slices.DeleteFunc(all, func(t policy.Tuple) bool { return t.Controller != controller })
+	slices.SortFunc(all, func(a, b policy.Tuple) int { return strings.Compare(a.String(), b.String()) })
+	return all
 }
 
 // Changed returns how the policy in force differs from what the person agreed to, for each consent that is given: those
