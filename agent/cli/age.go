@@ -17,6 +17,8 @@ var bandWords = map[string]T{
 	"18+":      {"18 or older", "年满 18 周岁"},
 }
 
+var noBand = T{"the age bands are under-14, 14-17 and 18+", "年龄段为 under-14、14-17 和 18+"}
+
 func ageCommand(a *app) *cobra.Command {
 	cmd := a.command(command{
 		use:   "age",

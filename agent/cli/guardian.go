@@ -131,6 +131,12 @@ func guardianRequestCommand(a *app) *cobra.Command {
 		},
 		args: oneName,
 		run: func(cmd *cobra.Command, args []string) error {
+			if (band != "") != (args[0] == "age") || (newKey != "") != (args[0] == "key") {
+				return a.usage(T{"--band goes with age, and --new-key with key", "--band 用于 age，--new-key 用于 key"})
+			}
+			if _, ok := bandWords[band]; !ok {
+				return a.usage(noBand)
+			}
 			r := control.GuardianRequest{Kind: args[0], Lang: a.lang, Band: band}
 			switch {
 			case strings.Contains(args[0], "/"):
@@ -143,9 +149,6 @@ func guardianRequestCommand(a *app) *cobra.Command {
 				r.Key = strings.TrimSpace(text)
 			case args[0] != "policy" && args[0] != "age":
 				return a.usage(T{"name a CATEGORY/PURPOSE, or policy, age, key", "请指明“类别/用途”，或 policy、age、key"})
-			}
-			if (band != "") != (r.Kind == "age") || (newKey != "") != (r.Kind == "key") {
-				return a.usage(T{"--band goes with age, and --new-key with key", "--band 用于 age，--new-key 用于 key"})
 			}
 			client, err := a.client()
 			if err != nil {
