@@ -236,9 +236,7 @@ func TestClause_5_AnotherControllerAsksAgain(t *testing.T) {
 	t.Parallel()
 	const tuple = "device/service"
 	h := newHouse(t, receivertest.Options{})
-	old := h.give(tuple)
-	h.collected(tuple)
-	h.introduced()
+	old := h.known(tuple)
 	heir := receivertest.New(t, receivertest.Options{Controller: "payments", Policy: h.far.YAML})
 	h.changed(edited(t, heir.YAML, "\nversion: 1\n", "\nversion: 2\n", deviceRules, strings.Replace(deviceRules, "messenger", "payments", 1)))
 	heir.Stop()

@@ -48,10 +48,8 @@ func TestClause_3_ABreachStopsUntilThePersonDecides(t *testing.T) {
 	const tuple = "device/service"
 	h := newHouse(t, receivertest.Options{})
 	h.steps(1337)
-	id := h.give(tuple)
 	h.give("steps/compare")
-	h.collected(tuple)
-	h.introduced()
+	id := h.known(tuple)
 	breach := h.announce(wire.NoticeBreach, nil, nil)
 	if out := h.must("notices", "pull"); !strings.Contains(out, breach) {
 		t.Errorf("pull: %s", out)
@@ -106,9 +104,7 @@ func TestClause_3_BreachNoticeRidesWithAnUpload(t *testing.T) {
 	t.Parallel()
 	const tuple = "device/service"
 	h := newHouse(t, receivertest.Options{})
-	id := h.give(tuple)
-	h.collected(tuple)
-	h.introduced()
+	id := h.known(tuple)
 	h.stop()
 	h.announce(wire.NoticeBreach, nil, nil)
 	h.start()
@@ -149,9 +145,7 @@ func TestClause_3_ForeignNoticeIsRefused(t *testing.T) {
 	t.Parallel()
 	const tuple = "device/service"
 	h := newHouse(t, receivertest.Options{})
-	h.give(tuple)
-	h.collected(tuple)
-	h.introduced()
+	h.known(tuple)
 	h.announce(wire.NoticeBreach, nil, func(n *wire.Notice) { n.Controller = "payments" })
 	h.refused(control.ExitFailed, "refused", "notices", "pull")
 	if s := h.status(); len(s.Notices.Unread)+len(s.Notices.Stopped) != 0 {
@@ -191,9 +185,7 @@ func TestClause_7_NoticeBringsThePolicy(t *testing.T) {
 	t.Parallel()
 	const tuple = "device/service"
 	h := newHouse(t, receivertest.Options{})
-	h.give(tuple)
-	h.collected(tuple)
-	h.introduced()
+	h.known(tuple)
 	later := edited(t, h.far.YAML, "\nversion: 1\n", "\nversion: 2\n")
 	later = edited(t, later, "{device: {for: 30d}, controller: {for: 180d}}", "{device: {for: 30d}, controller: {for: 360d}}")
 	id := h.announce(wire.NoticePolicy, h.resign(later), func(n *wire.Notice) { n.Policy = 2 })

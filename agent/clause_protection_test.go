@@ -37,9 +37,7 @@ func (h *house) resign(yaml []byte) []byte {
 func TestClause_2_1_OnlyToItsRegion(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, receivertest.Options{})
-	h.give("device/service")
-	h.collected("device/service")
-	h.introduced()
+	h.known("device/service")
 	h.stop()
 	abroad := edited(t, h.far.YAML, "\nversion: 1\n", "\nversion: 2\n")
 	abroad = bytes.Replace(abroad, []byte("region: CN"), []byte("region: US"), 1) // of the first controller
@@ -72,10 +70,8 @@ func TestClause_2_1_AControllerThatMoves(t *testing.T) {
 	const tuple = "device/service"
 	h := newHouse(t, receivertest.Options{})
 	h.steps(1337)
-	id := h.give(tuple)
 	h.give("steps/compare")
-	h.collected(tuple)
-	h.introduced()
+	id := h.known(tuple)
 	h.far.Change(t, true, func(yaml string) string {
 		yaml = strings.Replace(yaml, "\nversion: 1\n", "\nversion: 2\n", 1)
 		return strings.NewReplacer("region: CN", "region: US", "residency: CN", "residency: US").Replace(yaml)

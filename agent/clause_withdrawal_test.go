@@ -16,6 +16,15 @@ import (
 	"github.com/scruple-agent/scruple/uploader/wire"
 )
 
+// known gives a consent with something to send, of which the receiver knows, and returns its id.
+func (h *house) known(tuple string) string {
+	h.t.Helper()
+	id := h.give(tuple)
+	h.collected(tuple)
+	h.introduced()
+	return id
+}
+
 // introduced waits until the controller knows of every consent.
 func (h *house) introduced() {
 	h.t.Helper()
@@ -123,9 +132,7 @@ func TestClause_6_4_InTheMiddleOfAnUpload(t *testing.T) {
 	t.Parallel()
 	const tuple = "device/service"
 	h := newHouse(t, receivertest.Options{})
-	id := h.give(tuple)
-	h.collected(tuple)
-	h.introduced()
+	id := h.known(tuple)
 	h.far.Faults.Next(receiver.Fault{On: "PUT /v1/batches/", Delay: time.Hour, Times: -1})
 	done := make(chan error, 1)
 	go func() {
@@ -169,9 +176,7 @@ func TestClause_6_4_LateBatches(t *testing.T) {
 		t.Errorf("a late batch: status %d, problem %q", answer.Status, answer.Problem())
 	}
 
-	id := h.give(tuple)
-	h.collected(tuple)
-	h.introduced()
+	id := h.known(tuple)
 	h.stop()
 	before := filepath.Join(h.dir, "before")
 	if err := os.CopyFS(before, os.DirFS(filepath.Join(h.dir, "state"))); err != nil {

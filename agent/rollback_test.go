@@ -17,10 +17,8 @@ func TestStateFolderPutBack(t *testing.T) {
 	t.Parallel()
 	const tuple, other = "device/service", "steps/compare"
 	h := newHouse(t, receivertest.Options{})
-	id := h.give(tuple)
 	h.give(other)
-	h.collected(tuple)
-	h.introduced()
+	id := h.known(tuple)
 	h.stop()
 	before := filepath.Join(h.dir, "copy")
 	if err := os.CopyFS(before, os.DirFS(filepath.Join(h.dir, "state"))); err != nil {
