@@ -1,6 +1,7 @@
 package agent_test
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -55,13 +56,17 @@ func TestClause_3_ABreachStopsUntilThePersonDecides(t *testing.T) {
 		t.Errorf("pull: %s", out)
 	}
 	for range 2 {
-		h.refused(control.ExitRefused, "until you decide", "egress", "send", tuple)
 		if out := h.must("status"); !strings.Contains(out, "until you decide: messenger") {
 			t.Errorf("the status does not show it:\n%s", out)
 		}
+		h.refused(control.ExitRefused, "until you decide", "egress", "send", tuple)
 		h.stop()
+		if err := os.RemoveAll(filepath.Join(h.dir, "state", "notices")); err != nil { // the stop does not rest on the files
+			t.Fatal(err)
+		}
 		h.start()
 	}
+	h.must("notices", "pull")
 	if held, _ := h.holding(id); held.Batches != 0 {
 		t.Errorf("%d batches left after the breach", held.Batches)
 	}

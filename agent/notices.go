@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -73,7 +74,7 @@ func (a *Agent) endServices(now time.Time) (next time.Time) {
 			}
 			continue
 		}
-		for _, t := range a.everTuples(id) {
+		for _, t := range a.register.TuplesOf(id) {
 			s := a.register.State(t)
 			if s.Status != consent.Given && len(s.Ended) == 0 {
 				continue
@@ -90,21 +91,14 @@ func (a *Agent) endServices(now time.Time) (next time.Time) {
 	return next
 }
 
-// everTuples returns the tuples of a controller, those of earlier policies included while the agent runs.
-func (a *Agent) everTuples(id policy.ControllerID) (list []policy.Tuple) {
-	for t := range a.current.Load().tuples {
-		if t.Controller == id {
-			list = append(list, t)
-		}
-	}
-	slices.SortFunc(list, func(x, y policy.Tuple) int { return strings.Compare(x.String(), y.String()) })
-	return list
+func announcementID(controller string, number uint64) string {
+	return controller + "/" + strconv.FormatUint(number, 10)
 }
 
 // announcement gives a notice the form that the API has.
 func (a *Agent) announcement(k notices.Kept) control.Announcement {
 	out := control.Announcement{
-		ID: k.Controller + "/" + strconv.FormatUint(k.Number, 10), Controller: k.Controller, Number: k.Number, Kind: string(k.Kind),
+		ID: announcementID(k.Controller, k.Number), Controller: k.Controller, Number: k.Number, Kind: string(k.Kind),
 		Time: k.Time.UTC(), Received: k.Received, Since: k.Since, Categories: k.Categories, Ends: k.Ends, Policy: k.Notice.Policy,
 		What: control.Text(k.What), Do: control.Text(k.Do), Unread: k.Unread, Decide: k.Stops, Before: k.Before,
 	}
@@ -203,7 +197,7 @@ func (a *Agent) DecideAnnouncement(_ context.Context, by server.Actor, r control
 		return d, control.NewProblem(control.KindNoAnnouncement, "", notices.ErrNoDecision.Error())
 	}
 	if r.Stop {
-		for _, t := range a.everTuples(id) {
+		for _, t := range a.register.TuplesOf(id) {
 			s := a.register.State(t)
 			if s.Status != consent.Given && (!r.Clear || len(s.Ended) == 0) {
 				continue
@@ -229,12 +223,14 @@ func (a *Agent) DecideAnnouncement(_ context.Context, by server.Actor, r control
 
 // announcementStatus says what waits for the person.
 func (a *Agent) announcementStatus() (s control.AnnouncementStatus) {
-	for _, k := range a.notices.List() {
-		if k.Unread {
-			s.Unread = append(s.Unread, a.announcement(k).ID)
+	all := a.notices.Waiting()
+	for _, id := range slices.Sorted(maps.Keys(all)) {
+		w := all[id]
+		for _, number := range w.Unread {
+			s.Unread = append(s.Unread, announcementID(string(id), number))
 		}
-		if k.Stops && !slices.Contains(s.Stopped, k.Controller) {
-			s.Stopped = append(s.Stopped, k.Controller)
+		if len(w.Stops) > 0 {
+			s.Stopped = append(s.Stopped, string(id))
 		}
 	}
 	return s

@@ -32,8 +32,6 @@ var (
 	ErrRefused = errors.New("the notice is refused")
 	// ErrStopped says that nothing is sent to a controller because it has announced a breach, until the person decides.
 	ErrStopped = errors.New("stopped after a breach notice: scruple notices decide")
-	// ErrUnknown says that there is no such notice.
-	ErrUnknown = errors.New("no such notice")
 	// ErrNoDecision says that a notice asks for no decision, or that it has been taken.
 	ErrNoDecision = errors.New("the notice asks for no decision")
 )
@@ -311,16 +309,6 @@ func (s *Store) List() []Kept {
 	return out
 }
 
-// Find returns one notice; ErrUnknown when there is none with that number.
-func (s *Store) Find(id policy.ControllerID, number uint64) (Kept, error) {
-	for _, k := range s.List() {
-		if k.Controller == string(id) && k.Number == number {
-			return k, nil
-		}
-	}
-	return Kept{}, fmt.Errorf("%s/%d: %w", id, number, ErrUnknown)
-}
-
 // Shown notes that the person has been shown a notice. It is durable when it returns.
 func (s *Store) Shown(id policy.ControllerID, number uint64) error {
 	return s.drop(id, number, func(m *keyring.NoticeMark) *[]uint64 { return &m.Unread }, nil)
@@ -359,6 +347,22 @@ func (s *Store) Stopped(id policy.ControllerID) (err error) {
 		}
 	})
 	return err
+}
+
+// Waiting is what of a controller's notices waits for the person, by number, ascending.
+type Waiting struct{ Unread, Stops []uint64 }
+
+// Waiting returns what waits for the person, by controller, also where the notices themselves were lost and have to come again.
+func (s *Store) Waiting() map[policy.ControllerID]Waiting {
+	out := map[policy.ControllerID]Waiting{}
+	s.ring.View(func(st *keyring.State) {
+		for id, m := range st.Notices {
+			if len(m.Unread)+len(m.Stops) > 0 {
+				out[id] = Waiting{slices.Clone(m.Unread), slices.Clone(m.Stops)}
+			}
+		}
+	})
+	return out
 }
 
 // Ends returns when the service of each controller ends that has announced an end.
