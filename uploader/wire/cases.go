@@ -168,7 +168,8 @@ func (c Case) Apply(it Item, immutable []string) (fields map[string]any, change 
 // whole reports whether everything is there that the kind needs, and nothing else.
 func (c Case) whole() bool {
 	if !c.ID.valid() || !c.Consent.valid() || c.Controller == "" || c.Category == "" || c.Purpose == "" || c.Time < 0 ||
-		len(c.Controller)+len(c.Category)+len(c.Purpose) > 256 || len(c.Item) > MaxCaseItem || !printable(c.Item, false) {
+		len(c.Controller)+len(c.Category)+len(c.Purpose) > 256 || len(c.Item) > MaxCaseItem ||
+		!printable(c.Controller+c.Category+c.Purpose+c.Item, false) {
 		return false
 	}
 	selected := c.Item != "" || len(c.Names) > 0 || c.From != 0 || c.Until != 0

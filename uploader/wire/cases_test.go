@@ -61,6 +61,7 @@ func TestCaseRefusesWhatDoesNotBelong(t *testing.T) {
 		"a complaint with fields":   func(c *Case) { c.Kind, c.Text, c.Names, c.From, c.Until = CaseComplaint, "x", nil, 0, 0 },
 		"a complaint without words": func(c *Case) { *c = caseOf(CaseComplaint); c.Text = " \n" },
 		"escape sequences":          func(c *Case) { *c = caseOf(CaseComplaint); c.Text = "\x1b[2J" },
+		"escapes in a category":     func(c *Case) { c.Category = "posts\x1b[2J" },
 		"a long text":               func(c *Case) { *c = caseOf(CaseComplaint); c.Text = strings.Repeat("x", MaxCaseText+1) },
 		"an empty correction":       func(c *Case) { *c = caseOf(CaseCorrection); c.Fields = nil },
 		"a float":                   func(c *Case) { *c = caseOf(CaseCorrection); c.Fields["n"] = 1.5 },
