@@ -44,8 +44,8 @@ var (
 	ErrNoCase = errors.New("no such case")
 	// ErrCaseFinal says that a case has its final answer already.
 	ErrCaseFinal = errors.New("the case has its final answer already")
-	// ErrCaseAnswer says that an answer is not one that can be given to this kind of case.
-	ErrCaseAnswer = errors.New("not an answer to this kind of case")
+	// ErrCaseAnswer says that an answer has no words, or a reason that people do not decide.
+	ErrCaseAnswer = errors.New("not an answer to a complaint")
 )
 
 // Cases lists the cases, those without a final answer first, by due date. Nothing is opened.
@@ -91,15 +91,13 @@ func (s *Store) openCase(c storedCase) (OpenedCase, error) {
 	return out, err
 }
 
-// CaseReply is what a controller's people answer to a case that they have to decide.
+// CaseReply is what a controller's people answer to a complaint. Every other kind of case is decided when it comes.
 type CaseReply struct {
-	// Refused is for an access, correction, erasure or closure that is refused after the fact; a complaint is always answered.
-	State  wire.CaseState
-	Reason wire.CaseReason
-	Text   string // the words, needed
+	Reason wire.CaseReason // ReasonJustified, ReasonUnfounded or ReasonLegal
+	Text   string          // the words, needed
 }
 
-// AnswerCase answers a case, signed with the controller's key. It is recorded as an access. ErrNoCase, ErrCaseFinal,
+// AnswerCase answers a complaint, signed with the controller's key. It is recorded as an access. ErrNoCase, ErrCaseFinal,
 // ErrCaseAnswer.
 func (s *Store) AnswerCase(ctx context.Context, id wire.UUID, reply CaseReply, signer note.Signer, who Accessor) (Case, error) {
 	var answered Case
@@ -112,14 +110,14 @@ func (s *Store) AnswerCase(ctx context.Context, id wire.UUID, reply CaseReply, s
 			return ErrNoCase
 		case c.State.Final():
 			return ErrCaseFinal
-		case !reply.fits(c.Kind), !wire.ValidCaseText(reply.Text):
+		case !reply.whole():
 			return ErrCaseAnswer
 		}
 		if err := who.record(tx, "answered case "+id.String()); err != nil {
 			return err
 		}
 		c.Number++
-		c.State, c.Reason, c.Changed = reply.State, reply.Reason, who.Now.UTC().Truncate(time.Second)
+		c.State, c.Reason, c.Changed = wire.CaseAnswered, reply.Reason, who.Now.UTC().Truncate(time.Second)
 		signed, err := wire.SignCaseAnswer(c.says(reply.Text), signer)
 		if err != nil {
 			return fmt.Errorf("answer case: %w", err)
@@ -132,19 +130,11 @@ func (s *Store) AnswerCase(ctx context.Context, id wire.UUID, reply CaseReply, s
 	return answered, err
 }
 
-func (r CaseReply) fits(kind wire.CaseKind) bool {
-	switch r.Reason {
-	case wire.ReasonJustified, wire.ReasonUnfounded, wire.ReasonLegal:
-	default:
-		return false
-	}
-	if kind == wire.CaseComplaint {
-		return r.State == wire.CaseAnswered
-	}
-	return r.State == wire.CaseDone || r.State == wire.CaseRefused
+func (r CaseReply) whole() bool {
+	return wire.ValidCaseText(r.Text) && (r.Reason == wire.ReasonJustified || r.Reason == wire.ReasonUnfounded || r.Reason == wire.ReasonLegal)
 }
 
-// sweepCases erases the words of cases whose last answer is long ago, and then the cases.
+// sweepCases erases the cases, with their words, whose final answer is long ago.
 func sweepCases(tx queryer, now time.Time) error {
 	_, err := changed(tx, "DELETE FROM cases WHERE state <> 'received' AND changed <= ?", now.Add(-CasesKept).Unix())
 	return err

@@ -204,11 +204,11 @@ func TestComplaint(t *testing.T) {
 	if err != nil || opened.Text != canary {
 		t.Errorf("opened %q, %v", opened.Text, err)
 	}
-	reply := receiver.CaseReply{State: wire.CaseAnswered, Reason: wire.ReasonJustified, Text: "You are right.\n您是对的。"}
+	reply := receiver.CaseReply{Reason: wire.ReasonJustified, Text: "You are right.\n您是对的。"}
 	for name, bad := range map[string]receiver.CaseReply{
-		"another reason": {State: wire.CaseAnswered, Reason: wire.ReasonFulfilled, Text: "x"},
-		"no words":       {State: wire.CaseAnswered, Reason: wire.ReasonJustified},
-		"another state":  {State: wire.CaseDone, Reason: wire.ReasonJustified, Text: "x"},
+		"another reason": {Reason: wire.ReasonFulfilled, Text: "x"},
+		"no words":       {Reason: wire.ReasonJustified},
+		"escapes":        {Reason: wire.ReasonJustified, Text: "\x1b[2J"},
 	} {
 		if _, err := r.Store.AnswerCase(t.Context(), m.ID, bad, signer, who); !errors.Is(err, receiver.ErrCaseAnswer) {
 			t.Errorf("%s: %v", name, err)

@@ -117,13 +117,12 @@ func (a *app) casesShowCommand() *cobra.Command {
 }
 
 func (a *app) casesAnswerCommand() *cobra.Command {
-	var state, reason, text string
+	var reason, text string
 	c := &cobra.Command{
 		Use:   "answer ID --reason REASON --text TEXT",
-		Short: a.say("Give the final answer to a case, signed", "对请求作出签名的最终答复"),
-		Long: a.say(`Gives the final answer. Reasons: justified, unfounded, legal-obligation. A complaint becomes "answered"; for another kind of case --state says
-done or refused.`, `作出最终答复。理由：justified（成立）、unfounded（不成立）、legal-obligation（法定义务）。
-投诉的状态变为 answered；其他类型须用 --state 指明 done 或 refused。`),
+		Short: a.say("Give the final answer to a complaint, signed", "对投诉作出签名的最终答复"),
+		Long: a.say("Gives the final answer to a complaint. Reasons: justified, unfounded, legal-obligation.",
+			"对投诉作出最终答复。理由：justified（成立）、unfounded（不成立）、legal-obligation（法定义务）。"),
 		Example: `  scruple-receiver cases answer ID --dir ./receiver --reason justified --text "We have corrected it."`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -136,8 +135,7 @@ done or refused.`, `作出最终答复。理由：justified（成立）、unfoun
 				if err != nil {
 					return err
 				}
-				reply := receiver.CaseReply{State: wire.CaseState(state), Reason: wire.CaseReason(reason), Text: text}
-				answered, err := s.AnswerCase(cmd.Context(), id, reply, signer, accessor("cases answer"))
+				answered, err := s.AnswerCase(cmd.Context(), id, receiver.CaseReply{Reason: wire.CaseReason(reason), Text: text}, signer, accessor("cases answer"))
 				if err != nil {
 					return a.explainCase(err)
 				}
@@ -145,18 +143,15 @@ done or refused.`, `作出最终答复。理由：justified（成立）、unfoun
 			})
 		},
 	}
-	states := []string{string(wire.CaseAnswered), string(wire.CaseDone), string(wire.CaseRefused)}
 	reasons := []string{string(wire.ReasonJustified), string(wire.ReasonUnfounded), string(wire.ReasonLegal)}
-	c.Flags().StringVar(&state, "state", states[0], a.say("answered (a complaint), done or refused", "answered（投诉）、done 或 refused"))
 	c.Flags().StringVar(&reason, "reason", "", a.say("justified, unfounded or legal-obligation", "justified、unfounded 或 legal-obligation"))
 	c.Flags().StringVar(&text, "text", "", a.say("the words of the answer", "答复的文字"))
 	c.PreRunE = func(*cobra.Command, []string) error {
-		if !slices.Contains(states, state) || !slices.Contains(reasons, reason) || strings.TrimSpace(text) == "" {
+		if !slices.Contains(reasons, reason) || strings.TrimSpace(text) == "" {
 			return usage(errors.New(a.say("--reason and --text are needed", "需要 --reason 和 --text")), a.say("see: scruple-receiver cases answer --help", "参见：scruple-receiver cases answer --help"))
 		}
 		return nil
 	}
-	_ = c.RegisterFlagCompletionFunc("state", cobra.FixedCompletions(states, cobra.ShellCompDirectiveNoFileComp))
 	_ = c.RegisterFlagCompletionFunc("reason", cobra.FixedCompletions(reasons, cobra.ShellCompDirectiveNoFileComp))
 	return c
 }
@@ -176,8 +171,8 @@ func (a *app) explainCase(err error) error {
 	case errors.Is(err, receiver.ErrCaseFinal):
 		return refused(errors.New(a.say("the case has its final answer already", "该请求已有最终答复")), "")
 	case errors.Is(err, receiver.ErrCaseAnswer):
-		return refused(errors.New(a.say("this cannot be the answer to this kind of case", "此答复不适用于该类请求")),
-			a.say("a complaint is answered; another case is done or refused; at most 8192 bytes of text", "投诉为 answered，其他为 done 或 refused；文字不超过 8192 字节"))
+		return refused(errors.New(a.say("this cannot be an answer", "此内容不能作为答复")),
+			a.say("at most 8192 bytes of plain text", "须为纯文本，不超过 8192 字节"))
 	}
 	return err
 }
