@@ -505,7 +505,7 @@ func (a *Agent) EraseParts(ctx context.Context, by server.Actor, tuples []policy
 				return out, err
 			}
 			part := control.ErasedPart{Tuple: t.String(), Here: c.Here, Request: c.ID.String()}
-			if !selected {
+			if r.Item == "" && len(r.Fields) == 0 {
 				part.Kept = kept
 			}
 			out.Parts = append(out.Parts, part)

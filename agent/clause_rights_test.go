@@ -187,7 +187,9 @@ func TestClause_6_2_ErasureSurvivesEverything(t *testing.T) {
 	for asked := range 3 {
 		h.kill()
 		h.start()
-		eventually(t, "it is asked for again", func() bool { return h.far.Faults.Seen("PUT /v1/cases/") > asked+1 || h.cases("erasure")[0].State != "open" })
+		eventually(t, "it is asked for again", func() bool {
+			return h.far.Faults.Seen("PUT /v1/cases/") > asked+1 || h.cases("erasure")[0].State != "open"
+		})
 	}
 	id := h.cases("erasure")[0].ID
 	eventually(t, "the erasure is done", func() bool {

@@ -25,7 +25,7 @@ var kindWords = map[control.Kind]say{
 	},
 	control.KindNotFound: {
 		T{"there is no such entry", "没有这样的条目"},
-		T{"scruple egress list shows the ids", "scruple egress list 列出全部编号"},
+		T{"ids are shown by scruple egress list and scruple complaint list --all", "scruple egress list 和 scruple complaint list --all 列出编号"},
 	},
 	control.KindNotAllowed: {
 		T{"this account may not do that", "当前账户无权这样做"},
