@@ -31,8 +31,12 @@ func egressCommand(a *app) *cobra.Command {
 
 func egressListCommand(a *app) *cobra.Command {
 	return a.command(command{
-		use:     "list",
-		short:   T{"every request that was made, newest first", "列出全部请求，最新的在前"},
+		use:   "list",
+		short: T{"every request that carried something, newest first", "列出每个带有内容的请求，最新的在前"},
+		long: T{
+			"Lists every request with a body. What only asks the controller (where it is, what it announces, which message about a consent\nit has seen last, the key of contacts, what it holds) has none and is not listed.",
+			"列出每个带有正文的请求。仅向控制者询问的请求（其所在地、其公告、其最后收到的有关某项同意的消息、通讯录密钥、其持有的内容）\n没有正文，不在列表中。",
+		},
 		example: T{"  scruple egress list\n  scruple egress list --json", "  scruple egress list\n  scruple egress list --json"},
 		run: func(cmd *cobra.Command, _ []string) error {
 			client, err := a.client()
