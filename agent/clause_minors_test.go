@@ -273,6 +273,44 @@ func TestClause_8_GuardianSeesAmountsAndTakesBack(t *testing.T) {
 	c.refused(control.ExitRefused, "carried out", "guardian", "approve", strings.TrimSpace(order))
 }
 
+// TestClause_8_GuardianReadsThePolicy: who accepts a policy for a minor reads it as the notice of each purpose, in their language, and
+// signs nothing about another one.
+func TestClause_8_GuardianReadsThePolicy(t *testing.T) {
+	t.Parallel()
+	c := newChild(t, receivertest.Options{})
+	c.must("age", "declare", "under-14")
+	c.must("guardian", "enroll", c.key("key"))
+	ask, key := c.ask("policy"), filepath.Join(c.guardian, "key")
+	for lang, words := range map[string][]string{
+		"en": {"Device information: do you agree", "At the receiver: at most 180 days."}, "zh-CN": {"设备信息", "如果您不同意"},
+	} {
+		read, code := c.command("guardian", "sign", ask, "--key", key, "--lang", lang)
+		if code != control.ExitRefused {
+			t.Errorf("exit code %d\n%s", code, read)
+		}
+		for _, row := range c.status().Tuples {
+			words = append(words, row.Tuple)
+		}
+		for _, w := range words {
+			if !strings.Contains(read, w) {
+				t.Errorf("%s: the guardian does not read %q", lang, w)
+			}
+		}
+	}
+	request, _, err := wire.DecodeRequest(ask)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Policy = strings.Replace(request.Policy, "controller: {for: 180d}", "controller: {for: 18d}", 1)
+	other, err := wire.EncodeRequest(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.refused(control.ExitRefused, "another policy", "guardian", "sign", other, "--key", key)
+	code := regexp.MustCompile(`scruple-request:\S+`).FindString(c.must("guardian", "request", "policy", "--qr"))
+	c.refused(control.ExitRefused, "scruple policy show", "guardian", "sign", code, "--key", key)
+}
+
 // TestClause_8_ReceiverWantsTheApproval: the receiver of a service for minors takes no consent without a guardian's approval.
 func TestClause_8_ReceiverWantsTheApproval(t *testing.T) {
 	t.Parallel()

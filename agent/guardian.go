@@ -123,10 +123,13 @@ func (a *Agent) AskGuardian(_ context.Context, by server.Actor, r control.Guardi
 		return out, err
 	}
 	out.GuardianQuestion = guardianQuestion(q)
+	if q.Kind == wire.ApprovePolicy {
+		request.Policy = a.current.Load().info.YAML
+	}
 	if out.Text, err = wire.EncodeRequest(request); err != nil {
 		return out, err
 	}
-	request.Notice = ""
+	request.Notice, request.Policy = "", ""
 	out.Code, err = wire.EncodeRequest(request)
 	return out, err
 }

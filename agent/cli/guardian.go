@@ -122,8 +122,8 @@ func guardianRequestCommand(a *app) *cobra.Command {
 		use:   "request CATEGORY/PURPOSE|policy|age|key",
 		short: T{"minor's device: make a question for the guardian's device", "未成年人的设备：生成交给监护人设备的请求"},
 		long: T{
-			"Makes a question: agreeing to one purpose, accepting the policy in force, moving to a less protected age band\n(age --band BAND), or another guardian key (key --new-key KEY). It is one line of text, with the whole notice in it;\n--qr shows a shorter one, without the notice, as a QR code. It is open for thirty days and answered once.",
-			"生成一项请求：同意某一用途、接受现行政策、改为保护程度较低的年龄段（age --band 年龄段），\n或更换监护人密钥（key --new-key 密钥）。请求是一行文字，包含告知书全文；--qr 以二维码显示不含全文的短请求。\n请求三十天内有效，只答复一次。",
+			"Makes a question: agreeing to one purpose, accepting the policy in force, moving to a less protected age band\n(age --band BAND), or another guardian key (key --new-key KEY). It is one line of text, with the whole notice or policy\nin it; --qr shows a shorter one, without that text, as a QR code. It is open for thirty days and answered once.",
+			"生成一项请求：同意某一用途、接受现行政策、改为保护程度较低的年龄段（age --band 年龄段），\n或更换监护人密钥（key --new-key 密钥）。请求是一行文字，包含告知书或政策全文；--qr 以二维码显示不含全文的短请求。\n请求三十天内有效，只答复一次。",
 		},
 		example: T{
 			"  scruple guardian request policy --out ask\n  scruple guardian request steps/compare --qr\n  scruple guardian request age --band 14-17",
@@ -178,7 +178,7 @@ func guardianRequestCommand(a *app) *cobra.Command {
 		},
 	})
 	cmd.Flags().StringVar(&out, "out", "", a.t(T{"write the request to `FILE`", "将请求写入 `FILE`"}))
-	cmd.Flags().BoolVar(&code, "qr", false, a.t(T{"show it as a QR code, without the notice's text", "以二维码显示，不含告知书全文"}))
+	cmd.Flags().BoolVar(&code, "qr", false, a.t(T{"show it as a QR code, without the text of notice or policy", "以二维码显示，不含告知书或政策全文"}))
 	cmd.Flags().StringVar(&band, "band", "", a.t(T{"age: the less protected `BAND`", "用于 age：保护程度较低的年龄段 `BAND`"}))
 	cmd.Flags().StringVar(&newKey, "new-key", "", a.t(T{"key: the new public `KEY`, or its file", "用于 key：新公钥 `KEY` 或其文件"}))
 	return cmd

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/scruple-agent/scruple/agent/control"
+	"github.com/scruple-agent/scruple/agent/policy"
 	"github.com/scruple-agent/scruple/uploader/wire"
 )
 
@@ -21,8 +22,8 @@ func guardianSignCommand(a *app) *cobra.Command {
 		use:   "sign REQUEST --key FILE",
 		short: T{"guardian's device: read what is asked, and sign it", "监护人的设备：阅读请求并签署"},
 		long: T{
-			"Shows in words what is asked, with the whole notice where the request has it, and asks; only the word yes signs.\nWithout a terminal, --accept takes the hash that was printed. It needs no daemon and no network.",
-			"用文字显示请求内容；请求包含告知书时显示全文，然后询问，只有输入“同意”或 yes 才会签署。\n没有终端时，用 --accept 给出所打印的哈希值。无需后台服务，也无需网络。",
+			"Shows in words what is asked, with the whole notice, or that of each purpose of a policy, where the request has it, and\nasks; only the word yes signs. Without a terminal, --accept takes the hash that was printed. It needs no daemon and no network.",
+			"用文字显示请求内容；请求包含告知书或政策时显示全文（政策为每项用途的告知书），然后询问，只有输入“同意”或 yes 才会签署。\n没有终端时，用 --accept 给出所打印的哈希值。无需后台服务，也无需网络。",
 		},
 		example: T{
 			"  scruple guardian sign ask --key guardian.key --out answer\n  scruple guardian sign scruple-request:o2FB... --key guardian.key",
@@ -41,6 +42,9 @@ func guardianSignCommand(a *app) *cobra.Command {
 			request, q, err := wire.DecodeRequest(text)
 			if err != nil {
 				return hinted{fmt.Errorf("%s: %w", args[0], err), a.t(T{"make it with scruple guardian request on the minor's device", "请在未成年人的设备上用 scruple guardian request 生成"})}
+			}
+			if err := a.writePolicy(a.Stderr, request, q); err != nil {
+				return err
 			}
 			hash := wire.HashOf(request.Question).String()
 			a.writeQuestion(a.Stderr, request, q, hash)
@@ -83,6 +87,26 @@ func (a *app) guardianSecret(file string) (key []byte, err error) {
 	return key, nil
 }
 
+// writePolicy shows a policy that is to be accepted as what a person would be asked for each of its purposes. One that is not
+// the one that would be signed for is refused.
+func (a *app) writePolicy(w io.Writer, r wire.ApprovalRequest, q wire.Question) error {
+	if r.Policy == "" {
+		return nil
+	}
+	doc, err := policy.Parse("", []byte(r.Policy))
+	if err != nil || doc.Digest() != q.Policy {
+		return refusal{a.t(T{"the request is about another policy than the one it brings", "请求所附的政策并非所请求接受的政策"}), a.t(T{"ask again on the minor's device; both devices need the same version of this program", "请在未成年人的设备上重新请求；两台设备须使用相同版本的程序"})}
+	}
+	for _, t := range doc.Tuples("") {
+		e, err := doc.Effective(t.Category, t.Purpose)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(w, "%s\n%s\n\n", t, strings.TrimSpace(e.Notice(policy.Lang(a.lang)).Text))
+	}
+	return nil
+}
+
 // writeQuestion says in words what a guardian is about to approve.
 func (a *app) writeQuestion(w io.Writer, r wire.ApprovalRequest, q wire.Question, hash string) {
 	view := control.GuardianQuestion{Kind: string(q.Kind), Policy: q.PolicyVersion, Band: q.Band, Expires: time.Unix(q.Expiry, 0)}
@@ -98,6 +122,9 @@ func (a *app) writeQuestion(w io.Writer, r wire.ApprovalRequest, q wire.Question
 	}
 	if q.PolicyID != "" {
 		rows = append(rows, []string{a.t(T{"policy", "政策"}), fmt.Sprintf(a.t(T{"%s version %d, digest %s", "%s 第 %d 版，摘要 %s"}), q.PolicyID, q.PolicyVersion, q.Policy)})
+	}
+	if q.Kind == wire.ApprovePolicy && r.Policy == "" {
+		rows = append(rows, []string{"", a.t(T{"its text is not in this request; read it on the minor's device: scruple policy show", "此请求不含政策全文；请在未成年人的设备上阅读：scruple policy show"})})
 	}
 	if !q.Notice.IsZero() && r.Notice == "" {
 		rows = append(rows, []string{a.t(T{"notice", "告知书"}), fmt.Sprintf(a.t(T{"not in this request; read it on the minor's device, SHA-256 %s", "不在此请求中；请在未成年人的设备上阅读，SHA-256 %s"}), q.Notice)})

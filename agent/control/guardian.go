@@ -44,7 +44,7 @@ type GuardianRequest struct {
 type GuardianRequested struct {
 	GuardianQuestion
 	Text string `json:"text"` // the request, one line
-	Code string `json:"code"` // the same without the notice's text, short enough for a QR code
+	Code string `json:"code"` // the same without the text of notice or policy, short enough for a QR code
 }
 
 // GuardianReport is what a guardian may see: kinds and amounts, no content.

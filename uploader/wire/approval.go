@@ -110,8 +110,8 @@ func DecodeQuestion(b []byte) (Question, error) {
 const (
 	// MaxApproval bounds a question and an approval.
 	MaxApproval = 4096
-	// MaxApprovalRequest bounds a request with the text of its notice.
-	MaxApprovalRequest = 128 << 10
+	// MaxApprovalRequest bounds a request with the text of its notice or its policy.
+	MaxApprovalRequest = 1 << 20
 )
 
 // ApprovalRequest carries a question to the guardian's device.
@@ -121,6 +121,9 @@ type ApprovalRequest struct {
 	Notice string `cbor:"2,keyasint,omitempty"`
 	// Device is the number under which the guardian's orders name the device. It goes to no controller.
 	Device Hash `cbor:"3,keyasint"`
+	// Policy is the document that Question.Policy is the digest of, where a policy is to be accepted; "" where it did not fit. Who
+	// shows it checks that.
+	Policy string `cbor:"4,keyasint,omitempty"`
 }
 
 // Approval is a guardian's answer. Two keys have signed: the guardian's own, which the device knows, and one that is derived
@@ -233,8 +236,8 @@ func DecodeRequest(text string) (r ApprovalRequest, q Question, err error) {
 	if q, err = DecodeQuestion(r.Question); err != nil {
 		return ApprovalRequest{}, Question{}, err
 	}
-	if r.Notice != "" && HashOf([]byte(r.Notice)) != q.Notice || r.Device.IsZero() {
-		return ApprovalRequest{}, Question{}, fmt.Errorf("request: %w: its notice is another one", ErrMalformed)
+	if r.Notice != "" && HashOf([]byte(r.Notice)) != q.Notice || r.Policy != "" && q.Kind != ApprovePolicy || r.Device.IsZero() {
+		return ApprovalRequest{}, Question{}, fmt.Errorf("request: %w: its notice or policy is another one", ErrMalformed)
 	}
 	return r, q, nil
 }
