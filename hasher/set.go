@@ -6,8 +6,11 @@ import (
 	"github.com/scruple-agent/scruple/hasher/internal/lanes"
 )
 
-// MinPadded is the smallest size class of a padded set, in digests.
-const MinPadded = 64
+// The smallest size class of a padded set and the largest that a report can carry, in digests.
+const (
+	MinPadded = 64
+	MaxPadded = 1 << 19 // half of what a batch holds
+)
 
 // SortDedupe sorts packed digests (DigestSize bytes each) in byte order, removes
 // duplicates, and returns the shortened slice. It works in place; what falls off

@@ -86,13 +86,13 @@ func (a *app) sumContacts(ctx context.Context, path, region string, digests bool
 		if err := p.add(e.Kind, e.Raw()); err != nil {
 			return err
 		}
-		if p.sorted > maxReport {
+		if p.sorted > hasher.MaxPadded {
 			return a.tooMany(path)
 		}
 	}
 	set := p.finish()
 	distinct := len(set) / hasher.DigestSize
-	if distinct > maxReport {
+	if distinct > hasher.MaxPadded {
 		return a.tooMany(path)
 	}
 	pad := make([]byte, hasher.EpochKeySize)
@@ -127,13 +127,10 @@ func (a *app) sumContacts(ctx context.Context, path, region string, digests bool
 	return a.unreadable(path, st)
 }
 
-// maxReport is the largest size class of a report, in digests.
-const maxReport = 1 << 19
-
 func (a *app) tooMany(path string) error {
 	return fmt.Errorf(a.t(T{
 		"%s: more than %d different numbers and addresses, which no report holds", "%s：不同的号码和地址超过 %d 个，任何报告都容纳不下",
-	}), path, maxReport)
+	}), path, hasher.MaxPadded)
 }
 
 func (a *app) writeDigests(w *bufio.Writer, set []byte) {

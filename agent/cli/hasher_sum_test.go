@@ -8,13 +8,15 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/scruple-agent/scruple/hasher"
 )
 
 // TestSumTooMany: the memory of the pass ends where a report does, with an answer.
 func TestSumTooMany(t *testing.T) {
 	var book bytes.Buffer
 	book.WriteString("BEGIN:VCARD\r\nVERSION:3.0\r\n")
-	for i := range maxReport + 1 {
+	for i := range hasher.MaxPadded + 1 {
 		fmt.Fprintf(&book, "EMAIL:p%d@example.com\r\n", i)
 	}
 	book.WriteString("END:VCARD\r\n")

@@ -30,8 +30,6 @@ const (
 	// slack is how many digests may wait beyond twice the distinct ones before they are sorted for the first or the
 	// next time: sorting is a tenth of the pass, and most address books then need it once, for 4 MB of memory.
 	slack = 1 << 18
-	// maxDigests is the largest size class: 2^19 digests are half of wire.MaxPlain.
-	maxDigests = 1 << 19
 )
 
 // Contacts makes one pass over an address book. Values become canonical identifiers in packed arenas as they come,
@@ -152,7 +150,7 @@ func (c *Contacts) tidy() error {
 		c.digests = hasher.SortDedupe(c.digests)
 		c.sorted = len(c.digests) / hasher.DigestSize
 	}
-	if c.sorted > maxDigests {
+	if c.sorted > hasher.MaxPadded {
 		return fmt.Errorf("minimise %s: %w", c.permit.Tuple(), ErrTooManyContacts)
 	}
 	return nil
@@ -180,7 +178,7 @@ func (c *Contacts) Report(padKey []byte, now time.Time) (Report, error) {
 		}
 	}
 	digests := hasher.SortDedupe(c.digests)
-	if len(digests)/hasher.DigestSize > maxDigests {
+	if len(digests)/hasher.DigestSize > hasher.MaxPadded {
 		return Report{}, fmt.Errorf("minimise %s: %w", c.permit.Tuple(), ErrTooManyContacts)
 	}
 	return finish(c.permit, c.rules, hour(now), map[string]any{

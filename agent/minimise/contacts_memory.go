@@ -26,7 +26,7 @@ const MaxContactsMemory = 24 << 20
 // What a memory holds at most. A book of more is read at every pass as far as it is not remembered.
 const (
 	maxItems  = 1 << 17
-	maxTaken  = maxDigests
+	maxTaken  = hasher.MaxPadded
 	maxNotes  = 1 << 18
 	maxWords  = 255
 	maxGroups = 64
