@@ -159,36 +159,48 @@ func (a *Agent) immutables(t policy.Tuple) (names []string) {
 	return names
 }
 
+// unsendWait is how long a change of what is held here waits for a batch that is on its way, so that the request to the controller
+// comes after that. Deleting must never be hard: a slow network does not stop it.
+const unsendWait = 5 * time.Second
+
+// editHere changes what is held of a consent on this device: what waits to be sent, while nothing of it is on its way, and the items.
+// It returns how many of each it changed; of a consent without a key there is nothing left.
+func (a *Agent) editHere(ctx context.Context, id wire.UUID, edit func(wire.Item) (map[string]any, bool)) (waiting, kept int, err error) {
+	inSpool := func() (err error) {
+		waiting, err = a.spool.Edit(id, edit)
+		return err
+	}
+	soon, cancel := context.WithTimeout(ctx, unsendWait)
+	defer cancel()
+	if err = a.uploader.Pause(soon, id, inSpool); errors.Is(err, context.DeadlineExceeded) {
+		err = inSpool()
+	}
+	if err == nil {
+		kept, err = a.items.Edit(id, func(it items.Item) (map[string]any, bool) { return edit(wire.Item{Time: it.Stored, Fields: it.Fields}) })
+	}
+	if errors.Is(err, keyring.ErrNoKey) {
+		err = nil
+	}
+	return waiting, kept, err
+}
+
 // local does on this device what a case asks for, and records that it is done: only then the case is sent, so that nothing it takes
-// out can arrive after it.
-func (a *Agent) local(ctx context.Context, c rights.Case) (here int, err error) {
+// out can arrive after it. It returns how many reports were changed that had not left.
+func (a *Agent) local(ctx context.Context, c rights.Case) (unsent int, err error) {
 	m, err := c.Request()
 	if err != nil {
 		return 0, err
 	}
 	immutable := a.immutables(c.Tuple)
 	edit := func(it wire.Item) (map[string]any, bool) { return m.Apply(it, immutable) }
-	inSpool := func() (err error) {
-		here, err = a.spool.Edit(c.Consent, edit)
-		return err
-	}
-	waiting, cancel := context.WithTimeout(ctx, unsendWait)
-	defer cancel()
-	if err = a.uploader.Pause(waiting, c.Consent, inSpool); errors.Is(err, context.DeadlineExceeded) {
-		err = inSpool()
-	}
-	if err == nil {
-		var n int
-		n, err = a.items.Edit(c.Consent, func(it items.Item) (map[string]any, bool) { return edit(wire.Item{Time: it.Stored, Fields: it.Fields}) })
-		here = max(here, n) // an item that waits stands in both
-	}
+	unsent, kept, err := a.editHere(ctx, c.Consent, edit)
 	if err == nil && c.Kind == wire.CaseErasure {
 		_, err = a.journal.Drop(c.Consent, func(_ string, body []byte) bool { return holds(body, edit) })
 	}
-	if err != nil && !errors.Is(err, keyring.ErrNoKey) {
+	if err != nil {
 		return 0, err
 	}
-	return here, a.cases.LocalDone(c.ID, here)
+	return unsent, a.cases.LocalDone(c.ID, max(unsent, kept)) // an item that waits stands in both
 }
 
 // holds reports whether a body that left is a batch with something that an edit would change.
@@ -440,29 +452,35 @@ func corrections(e policy.Effective, list []control.Field) (map[string]any, erro
 	return out, nil
 }
 
-// eraseItemThere asks the controller of a tuple to erase one item, and returns the id of the request; "" where nothing is
-// asked, because nothing can be held there.
-func (a *Agent) eraseItemThere(ctx context.Context, t policy.Tuple, name string) (request string, err error) {
+// eraseItem takes one item out of what is held here and asks the controllers that may hold it to erase it. It returns how many
+// reports of it had not left, and the id of the request; "" where nobody can be asked. Each request is durable before anything is
+// changed for it, and what is interrupted then is repeated by itself.
+func (a *Agent) eraseItem(ctx context.Context, t policy.Tuple, name string) (unsent int, request string, err error) {
+	asked := name
 	if name == items.Only {
-		name = ""
+		asked = ""
 	}
 	for _, h := range a.everHeld(t) {
-		c, err := a.cases.File(rights.Request{Kind: wire.CaseErasure, Tuple: h.tuple, Consent: h.consent, Item: name, Local: true})
-		if errors.Is(err, rights.ErrNoIdentity) {
-			continue
+		var n int
+		c, err := a.cases.File(rights.Request{Kind: wire.CaseErasure, Tuple: h.tuple, Consent: h.consent, Item: asked, Local: true})
+		switch {
+		case err == nil:
+			n, err = a.local(ctx, c)
+			if request == "" {
+				request = c.ID.String()
+			}
+		case errors.Is(err, rights.ErrNoIdentity):
+			n, _, err = a.editHere(ctx, h.consent, func(it wire.Item) (map[string]any, bool) {
+				return nil, items.NameOf(it.Fields) == name
+			})
 		}
 		if err != nil {
-			return request, a.caseProblem(t, err)
+			return unsent, request, a.caseProblem(t, err)
 		}
-		if _, err := a.local(ctx, c); err != nil {
-			return request, problem(t, err)
-		}
-		if request == "" {
-			request = c.ID.String()
-		}
+		unsent += n
 	}
 	a.uploader.Kick()
-	return request, nil
+	return unsent, request, nil
 }
 
 // EraseParts implements server.Backend.

@@ -240,6 +240,14 @@ func TestClause_1_4_NoAccessByDefault(t *testing.T) {
 	wantKind(t, "it replaces another's post", submit(t, puzzle, "posts/moments", `{"item":"1","text":"x"}`), control.KindNoAccess, "another application")
 	_, err = puzzle.DeleteItem(t.Context(), "posts/moments", "1")
 	wantKind(t, "it deletes another's post", err, control.KindNoAccess, "another application")
+	// "-" stands for all items of a category: it is no name of one, and nothing is deleted by it where items have names.
+	for _, name := range []string{"-", "zero\u200bwidth"} {
+		wantKind(t, "an item named "+name, submit(t, puzzle, "posts/moments", `{"item":"`+name+`","text":"x"}`), control.KindSubmission, "item")
+	}
+	for _, c := range []*control.Client{puzzle, h.client} {
+		_, err = c.DeleteItem(t.Context(), "posts/moments", "-")
+		wantKind(t, "all items at once", err, control.KindNotFound, "")
+	}
 	if it := h.itemsOf("posts/moments")["1"]; it.Client != "host" || !strings.Contains(string(it.Fields), `"t"`) {
 		t.Errorf("the post is %+v", it)
 	}

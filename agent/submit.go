@@ -135,8 +135,8 @@ func (a *Agent) digestKey(id wire.UUID) ([]byte, error) {
 	return hkdf.Key(sha256.New, dataKey, nil, "scruple/fields/digest/1", 32)
 }
 
-// DeleteItem implements server.Backend. What of the item has not left yet is taken out of the spool first, then the controller is
-// asked to erase it, and last it goes from the items: whatever is interrupted is repeated by asking again.
+// DeleteItem implements server.Backend: the item goes from this device, also from what has not left yet, and the controller is asked
+// to erase it.
 func (a *Agent) DeleteItem(ctx context.Context, by server.Actor, t policy.Tuple, name string) (control.ItemDeleted, error) {
 	client, err := a.mayUse(by, t)
 	if err != nil {
@@ -144,6 +144,9 @@ func (a *Agent) DeleteItem(ctx context.Context, by server.Actor, t policy.Tuple,
 	}
 	rules := a.collection(t).rules()
 	if name == "" || len(name) > items.MaxName || rules.Category.Source != policy.SourceApplication || rules.Purpose.Lane != policy.LaneFeatures {
+		return control.ItemDeleted{}, control.NewProblem(control.KindNotFound, t.String(), "no item of that name")
+	}
+	if _, err := rules.Field(items.FieldName); err == nil && name == items.Only { // that would be all of them
 		return control.ItemDeleted{}, control.NewProblem(control.KindNotFound, t.String(), "no item of that name")
 	}
 	if field, held := immutable(rules); held && name == items.Only {
@@ -166,41 +169,10 @@ func (a *Agent) DeleteItem(ctx context.Context, by server.Actor, t policy.Tuple,
 	if !known || len(ids) == 0 {
 		return control.ItemDeleted{}, control.NewProblem(control.KindNotFound, t.String(), "no item of that name")
 	}
-	for _, id := range ids {
-		n, err := a.unsend(ctx, id, name)
-		if err != nil {
-			return control.ItemDeleted{}, problem(t, err)
-		}
-		answer.Unsent += n
-	}
-	if answer.Request, err = a.eraseItemThere(ctx, t, name); err != nil {
+	if answer.Unsent, answer.Request, err = a.eraseItem(ctx, t, name); err != nil {
 		return control.ItemDeleted{}, err
 	}
-	for _, id := range ids {
-		if _, err := a.items.Remove(id, name); err != nil { // the request has done this where there is one
-			return control.ItemDeleted{}, problem(t, err)
-		}
-	}
 	return answer, nil
-}
-
-// unsendWait is how long the deletion of an item waits for a batch that is on its way, so that the request to erase it comes after
-// that. Deleting must never be hard: a slow network does not stop it.
-const unsendWait = 5 * time.Second
-
-// unsend takes an item out of what waits to be sent under a consent.
-func (a *Agent) unsend(ctx context.Context, id wire.UUID, name string) (n int, err error) {
-	remove := func() (err error) {
-		n, err = a.spool.Remove(id, func(r wire.Report) bool { return items.NameOf(r.Item.Fields) == name })
-		return err
-	}
-	waiting, cancel := context.WithTimeout(ctx, unsendWait)
-	defer cancel()
-	err = a.uploader.Pause(waiting, id, remove)
-	if errors.Is(err, context.DeadlineExceeded) {
-		err = remove()
-	}
-	return n, err
 }
 
 // immutable returns a field of the purpose that cannot change, if it has one.

@@ -9,10 +9,10 @@ import (
 	"io"
 	"strconv"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/scruple-agent/scruple/agent/policy"
+	"github.com/scruple-agent/scruple/uploader/wire"
 )
 
 // The bounds of what an application may submit at once, besides the bound on the body.
@@ -143,10 +143,12 @@ func Check(e policy.Effective, fields map[string]any) error {
 		switch name, _ := fields[FieldName].(string); {
 		case name == "":
 			return fmt.Errorf("%s: %w", FieldName, ErrMissing)
-		case strings.ContainsFunc(name, unicode.IsControl):
-			return fmt.Errorf("%s: has a control character: %w", FieldName, policy.ErrFieldValue)
 		case len(name) > MaxName:
 			return fmt.Errorf("%s: longer than %d bytes: %w", FieldName, MaxName, policy.ErrFieldValue)
+		case name == Only: // it would name them all
+			return fmt.Errorf("%s: is not a name: %w", FieldName, policy.ErrFieldValue)
+		case !wire.ValidCaseItem(name): // it could never be asked to be erased
+			return fmt.Errorf("%s: has a character that is not shown: %w", FieldName, policy.ErrFieldValue)
 		}
 	}
 	return nil

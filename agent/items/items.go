@@ -133,22 +133,9 @@ func (s *Store) Owner(consent wire.UUID, name string) (client string, ok bool, e
 	return "", false, err
 }
 
-// Remove deletes one item. ok is false where there is none of that name, which is no error.
-func (s *Store) Remove(consent wire.UUID, name string) (ok bool, err error) {
-	n, err := s.removeIf(consent, func(it Item) bool { return it.Name == name })
-	if err != nil {
-		return false, fmt.Errorf("delete item: %w", err)
-	}
-	return n > 0, nil
-}
-
 // Expire deletes what was stored before a time and returns how many items that were.
 func (s *Store) Expire(consent wire.UUID, before time.Time) (int, error) {
-	n, err := s.removeIf(consent, func(it Item) bool { return it.Stored < before.Unix() })
-	if err != nil {
-		return 0, fmt.Errorf("expire items: %w", err)
-	}
-	return n, nil
+	return s.Edit(consent, func(it Item) (map[string]any, bool) { return nil, it.Stored < before.Unix() })
 }
 
 // Sweep deletes what has been kept for as long as retention says of its consent; 0 is until an event, which comes by itself.
@@ -162,24 +149,6 @@ func (s *Store) Sweep(now time.Time, retention func(consent wire.UUID) time.Dura
 		}
 	}
 	return errors.Join(errs...)
-}
-
-func (s *Store) removeIf(consent wire.UUID, gone func(Item) bool) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	list, err := s.load(consent)
-	if err != nil {
-		return 0, err
-	}
-	rest := slices.DeleteFunc(slices.Clone(list), gone)
-	n := len(list) - len(rest)
-	switch {
-	case n == 0:
-		return 0, nil
-	case len(rest) == 0:
-		return n, s.files.Erase(consent)
-	}
-	return n, s.save(consent, rest)
 }
 
 // Edit calls edit with every item of a consent and replaces the fields of those it changes; one of which no field is left goes. It

@@ -90,9 +90,9 @@ func TestStore(t *testing.T) {
 	if err != nil || bytes.Contains(b, []byte("corrected")) || bytes.Contains(b, []byte("canary")) {
 		t.Errorf("the file shows what is in it (%v)", err)
 	}
-	for want, name := range map[bool]string{true: "1", false: "none"} {
-		if ok, err := s.Remove(id, name); ok != want || err != nil {
-			t.Errorf("remove %s: %v, %v", name, ok, err)
+	for want, name := range []string{"none", "1"} {
+		if n, err := s.Edit(id, func(it Item) (map[string]any, bool) { return nil, it.Name == name }); n != want || err != nil {
+			t.Errorf("remove %s: %d, %v", name, n, err)
 		}
 	}
 	if n, err := s.Expire(id, time.Unix(1000, 0)); n != 0 || err != nil {
@@ -184,7 +184,9 @@ func TestDecode(t *testing.T) {
 		{"profile/details", `{"records":[{"region":"` + strings.Repeat("x", MaxText+1) + `"}]}`, "region: is longer"},
 		{"posts/moments", `{"records":[{"kind":"post"}]}`, "item: required"},
 		{"posts/moments", `{"records":[{"item":"` + strings.Repeat("c", MaxName+1) + `"}]}`, "item: longer"},
-		{"posts/moments", `{"records":[{"item":"1\u0007"}]}`, "item: has a control"},
+		{"posts/moments", `{"records":[{"item":"1\u0007"}]}`, "item: has a character"},
+		{"posts/moments", `{"records":[{"item":"1\u200d2"}]}`, "item: has a character"},
+		{"posts/moments", `{"records":[{"item":"-"}]}`, "item: is not a name"},
 		{"payment/pay", `{"records":[{"item":"1","amount":1.5}]}`, "amount: is no whole number"},
 		{"payment/pay", `{"records":[{"item":"1","amount":9223372036854775808}]}`, "amount: is no whole number"},
 		{"payment/pay", `{"records":[{"item":"1","amount":[[[[1]]]]}]}`, "amount: is declared as integer"},

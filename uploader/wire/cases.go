@@ -168,8 +168,8 @@ func (c Case) Apply(it Item, immutable []string) (fields map[string]any, change 
 // whole reports whether everything is there that the kind needs, and nothing else.
 func (c Case) whole() bool {
 	if !c.ID.valid() || !c.Consent.valid() || c.Controller == "" || c.Category == "" || c.Purpose == "" || c.Time < 0 ||
-		len(c.Controller)+len(c.Category)+len(c.Purpose) > 256 || len(c.Item) > MaxCaseItem ||
-		!printable(c.Controller+c.Category+c.Purpose+c.Item, false) {
+		len(c.Controller)+len(c.Category)+len(c.Purpose) > 256 || !ValidCaseItem(c.Item) ||
+		!printable(c.Controller+c.Category+c.Purpose, false) {
 		return false
 	}
 	selected := c.Item != "" || len(c.Names) > 0 || c.From != 0 || c.Until != 0
@@ -193,6 +193,9 @@ func (c Case) whole() bool {
 func ValidCaseText(s string) bool {
 	return strings.TrimSpace(s) != "" && len(s) <= MaxCaseText && printable(s, true)
 }
+
+// ValidCaseItem reports whether a case can name an item so: at most MaxCaseItem bytes of characters that are shown.
+func ValidCaseItem(s string) bool { return len(s) <= MaxCaseItem && printable(s, false) }
 
 func printable(s string, lines bool) bool {
 	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool {
