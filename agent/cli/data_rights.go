@@ -203,6 +203,6 @@ func (a *app) writeExplanation(w io.Writer, e control.Explanation) {
 	}
 	fmt.Fprintf(w, a.t(T{"  batches sent: %d\n", "  已发送的批次：%d\n"}), len(e.Sent))
 	for _, b := range e.Sent {
-		fmt.Fprintf(w, "    %s  %s  %s\n", when(b.Time), size(b.Bytes), b.Path[strings.LastIndex(b.Path, "/")+1:])
+		fmt.Fprintf(w, "    %s  %s  %s\n", when(b.Time), size(b.Bytes), orElse(b.Path[strings.LastIndex(b.Path, "/")+1:], "-"))
 	}
 }

@@ -43,7 +43,7 @@ func (rv *Receiver) correct(tx queryer, m wire.Case, now time.Time) (outcome, er
 const itemField = "item"
 
 func counted(n int, reason wire.CaseReason) outcome {
-	if n == 0 {
+	if n == 0 && reason == wire.ReasonFulfilled {
 		reason = wire.ReasonNothingHeld
 	}
 	return outcome{state: wire.CaseDone, reason: reason, items: n}

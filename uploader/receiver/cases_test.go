@@ -155,6 +155,9 @@ func TestErasureKeepsWhatIsImmutable(t *testing.T) {
 	if got, want := r.Stored(t, c.Consent)[0].Batch.Items[0].Fields, map[string]any{"account-id": "a-1"}; !reflect.DeepEqual(got, want) {
 		t.Errorf("stored %v, want %v", got, want)
 	}
+	if a := c.Ask(t, c.Case(wire.CaseErasure)); a.Reason != wire.ReasonImmutableKept || a.Items != 0 {
+		t.Errorf("asked again: %+v, and it is still held", a)
+	}
 }
 
 func TestAccountClosure(t *testing.T) {
