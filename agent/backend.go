@@ -531,14 +531,9 @@ func (a *Agent) EgressPreview(_ context.Context, t policy.Tuple) (control.Egress
 func (a *Agent) Data(ctx context.Context, tuples []policy.Tuple, remote bool) (control.Data, error) {
 	data := control.Data{Tuples: []control.TupleData{}}
 	for _, t := range tuples {
-		state := a.register.State(t)
-		ids := state.Ended
-		if !state.Consent.IsZero() {
-			ids = append([]wire.UUID{state.Consent}, ids...)
-		}
-		entry := control.TupleData{Tuple: t.String(), Reports: []control.Record{}}
+		entry := control.TupleData{Tuple: t.String(), Reports: []control.Record{}, Items: []control.Item{}}
 		here := a.register.Parked(t.Category, t.Purpose)
-		if !state.Consent.IsZero() {
+		if state := a.register.State(t); !state.Consent.IsZero() {
 			here = append(here, state.Consent)
 		}
 		for _, id := range here {
@@ -558,8 +553,8 @@ func (a *Agent) Data(ctx context.Context, tuples []policy.Tuple, remote bool) (c
 				return control.Data{}, fmt.Errorf("%s: %w", t, err)
 			}
 		}
-		if remote && len(ids) > 0 {
-			a.remoteData(ctx, ids, &entry)
+		if remote {
+			a.remoteData(ctx, a.everHeld(t), &entry)
 		}
 		if len(entry.Reports) > 0 || len(entry.Items) > 0 || entry.Remote != nil || entry.RemoteError != "" || len(tuples) == 1 {
 			data.Tuples = append(data.Tuples, entry)
@@ -568,11 +563,15 @@ func (a *Agent) Data(ctx context.Context, tuples []policy.Tuple, remote bool) (c
 	return data, nil
 }
 
-// remoteData asks the receiver what it holds under each pseudonym of the tuple.
-func (a *Agent) remoteData(ctx context.Context, ids []wire.UUID, entry *control.TupleData) {
+// remoteData asks the receivers what they hold under each pseudonym of the tuple, that of a controller before this one included. Where
+// the key is gone with which it knows the person, it cannot be asked.
+func (a *Agent) remoteData(ctx context.Context, list []heldUnder, entry *control.TupleData) {
 	var parts []json.RawMessage
-	for _, id := range ids {
-		held, err := a.uploader.RemoteData(ctx, id)
+	for _, h := range list {
+		if _, err := a.cases.Identity(h.consent); err != nil {
+			continue
+		}
+		held, err := a.uploader.RemoteData(ctx, h.consent)
 		if err != nil {
 			entry.RemoteError = err.Error()
 			continue

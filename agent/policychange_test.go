@@ -452,6 +452,9 @@ func TestClause_5_Succession(t *testing.T) {
 	if open, err := r.PolicyChanges(t.Context()); err != nil || len(open) != 1 || open[0].Tuple != service {
 		t.Errorf("the difference: %+v, %v", open, err)
 	}
+	if data, err := r.Data(t.Context(), service, true); err != nil || !strings.Contains(string(data.Tuples[0].Remote), `"controller":"messenger"`) {
+		t.Errorf("what the first controller still holds is not shown: %+v, %v", data, err)
+	}
 	r.give(t, service)
 	eventually(t, "the new controller has the consent", func() bool { h := heir.Holdings(t); return len(h) == 1 && h[0].Status == "given" })
 	if open, err := r.PolicyChanges(t.Context()); err != nil || len(open) != 0 {
