@@ -145,7 +145,7 @@ var clauses = []Clause{
 		Promise: Text{"the person can see their data", "可以查看自己的信息"},
 		Enforced: Text{
 			"data show and data export give what lies here and what every receiver holds, content included, as JSON or as a page; each controller has to answer for it in a case of its own; data explain gives clause, consent and batches (agent, agent/rights, uploader/receiver)",
-			"data show 和 data export 给出本机以及每个接收端持有的全部内容（含正文），格式为 JSON 或网页；每个控制者须就此答复一个案件；data explain 说明条款、同意和批次（agent、agent/rights、uploader/receiver）",
+			"data show 和 data export 给出本机以及每个接收端持有的全部内容（含正文），格式为 JSON 或网页；每个控制者须就此答复一项请求；data explain 说明条款、同意和批次（agent、agent/rights、uploader/receiver）",
 		},
 	},
 	{
