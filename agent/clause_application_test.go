@@ -274,6 +274,8 @@ func TestClause_iii_OneRecipientOneApplication(t *testing.T) {
 	if notice := h.must("consent", "show", "mini-programs/puzzle"); !strings.Contains(notice, "Example Puzzle Studio") || !strings.Contains(notice, "Example Messenger Ltd.") {
 		t.Errorf("the notice does not name both:\n%s", notice)
 	}
+	h.refused(control.ExitUsage, "a file", "clients", "register", "folder", "--exe", t.TempDir())
+	h.refused(control.ExitFailed, "scruple clients list", "clients", "allow", "nobody", "posts/moments")
 	h.must("clients", "remove", "puzzle")
 	h.must("clients", "allow", "other", "mini-programs/puzzle")
 }

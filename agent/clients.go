@@ -128,7 +128,8 @@ func (a *Agent) RegisterClient(_ context.Context, _ server.Actor, r control.Clie
 	}
 	if r.Exe != "" {
 		exe, err := filepath.EvalSymlinks(r.Exe)
-		if err != nil || !filepath.IsAbs(r.Exe) {
+		info, statErr := os.Stat(exe)
+		if err != nil || statErr != nil || !info.Mode().IsRegular() || !filepath.IsAbs(r.Exe) {
 			return control.Registered{}, refuse("exe: " + clients.ErrProgram.Error())
 		}
 		r.Exe = exe // as the system will name it
@@ -152,7 +153,9 @@ func (a *Agent) RegisterClient(_ context.Context, _ server.Actor, r control.Clie
 
 // errNoClient says that there is nothing to change.
 func errNoClient() error {
-	return control.NewProblem(control.KindNotFound, "", "no application is registered under that name")
+	p := control.NewProblem(control.KindNotFound, "", "no application is registered under that name")
+	p.Hint = "scruple clients list"
+	return p
 }
 
 // RemoveClient implements server.Backend. The sessions that the application opened end.

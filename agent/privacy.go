@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"reflect"
 	"slices"
 	"strconv"
@@ -10,6 +11,7 @@ import (
 	"github.com/scruple-agent/scruple/agent/control"
 	"github.com/scruple-agent/scruple/agent/control/server"
 	"github.com/scruple-agent/scruple/agent/items"
+	"github.com/scruple-agent/scruple/agent/keyring"
 	"github.com/scruple-agent/scruple/agent/policy"
 	"github.com/scruple-agent/scruple/uploader/wire"
 )
@@ -47,18 +49,17 @@ func preset(f policy.Field) any {
 
 // chosen returns what has been set, by name.
 func (a *Agent) chosen(t policy.Tuple) (map[string]any, error) {
-	for _, id := range a.held(t) {
-		if id != a.register.State(t).Consent {
-			continue
-		}
-		list, err := a.items.List(id)
-		if err != nil {
-			return nil, problem(t, err)
-		}
-		for _, it := range list {
-			if it.Name == items.Only {
-				return it.Fields, nil
-			}
+	id := a.register.State(t).Consent
+	if id.IsZero() {
+		return map[string]any{}, nil
+	}
+	list, err := a.items.List(id)
+	if err != nil && !errors.Is(err, keyring.ErrNoKey) { // of a former consent
+		return nil, problem(t, err)
+	}
+	for _, it := range list {
+		if it.Name == items.Only {
+			return it.Fields, nil
 		}
 	}
 	return map[string]any{}, nil

@@ -16,8 +16,8 @@ var noHint = T{" ", " "}
 
 var kindWords = map[control.Kind]say{
 	control.KindBadRequest: {
-		T{"the daemon does not understand the request", "后台服务无法理解该请求"},
-		T{"are the daemon and this command of the same version? scruple version, scruple status", "后台服务与本命令的版本是否一致？请查看 scruple version 和 scruple status"},
+		T{"this cannot be done as it was asked", "无法按此请求执行"},
+		T{"--help shows how it is used; should it say otherwise, the daemon is of another version: scruple version, scruple status", "--help 说明用法；若与之不符，则后台服务的版本不同：请查看 scruple version 和 scruple status"},
 	},
 	control.KindUnknownTuple: {
 		T{"the policy has no such category/purpose", "政策中没有这样的“类别/用途”"},
@@ -216,6 +216,9 @@ func (a *app) problem(p *control.Problem) (message, hint string) {
 	}
 	if len(p.Near) > 0 {
 		return message, a.t(T{"did you mean ", "您是要输入 "}) + strings.Join(p.Near, ", ") + a.t(T{"?", " 吗？"})
+	}
+	if p.Hint != "" {
+		return message, p.Hint
 	}
 	hint = strings.TrimSpace(a.t(s.hint))
 	if p.Tuple != "" {

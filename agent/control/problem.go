@@ -138,15 +138,15 @@ func Kinds() []Kind {
 	return list
 }
 
-// Problem is the JSON body of every refusal (RFC 9457) and the error that Client returns for it. Title,
-// Detail and Hint are English; a client that speaks to a person has its own words for each Kind. No
+// Problem is the JSON body of every refusal (RFC 9457) and the error that Client returns for it. Title
+// and Detail are English; a client that speaks to a person has its own words for each Kind. No
 // member holds a personal value.
 type Problem struct {
 	Type   string `json:"type"` // ProblemBase + kind
 	Title  string `json:"title"`
 	Status int    `json:"status"`
 	Detail string `json:"detail,omitempty"`
-	Hint   string `json:"hint,omitempty"` // what to try
+	Hint   string `json:"hint,omitempty"` // a command to try, where the kind alone does not say it
 	Tuple  string `json:"tuple,omitempty"`
 	// Near lists names like the unknown one.
 	Near []string `json:"near,omitempty"`
