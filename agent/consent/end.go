@@ -15,8 +15,8 @@ func (r *Register) End(t policy.Tuple) error {
 	return nil
 }
 
-// FirstGiven returns when a consent for a controller was given first, in unix seconds; 0 when none is known of. What the
-// controller announced before does not concern this person. A ledger that cannot be read answers 1: then everything does.
+// FirstGiven returns when a consent for a controller was given first, in unix seconds; 0 when none is known of. Of what the
+// controller announced before, package notices says what concerns this person. A ledger that cannot be read answers 1: then everything does.
 func (r *Register) FirstGiven(controller policy.ControllerID) int64 {
 	records, err := r.Records(controller)
 	if err != nil {

@@ -148,7 +148,7 @@ func (s *Store) After(id policy.ControllerID) uint64 {
 }
 
 // Take verifies what a controller answered and keeps it, durably, before it returns what is new. What was announced before
-// first (unix seconds; 0: nobody ever agreed to anything) is kept without effect. At the first notice that is not the next
+// first (unix seconds; 0: nobody ever agreed to anything) is kept without effect, unless it is of an end still to come. At the first notice that is not the next
 // one it stops with ErrRefused; those before it are kept.
 func (s *Store) Take(c policy.Controller, bundles []wire.NoticeBundle, now time.Time, first int64) (fresh []Kept, err error) {
 	s.mu.Lock()
@@ -166,7 +166,7 @@ func (s *Store) Take(c policy.Controller, bundles []wire.NoticeBundle, now time.
 			refused = err
 			break
 		}
-		k.Received, k.Before = now.UTC().Truncate(time.Second), k.Time.Unix() < first || first == 0
+		k.Received, k.Before = now.UTC().Truncate(time.Second), !concerns(k.Notice, now, first)
 		list = append(list, k)
 		if k.Number > mark.Number {
 			fresh = append(fresh, k)
@@ -188,6 +188,15 @@ func (s *Store) Take(c policy.Controller, bundles []wire.NoticeBundle, now time.
 		return nil, fmt.Errorf("keep notices: %w", err)
 	}
 	return fresh, refused
+}
+
+// clockSkew is how far the controller's clock and this device's may be apart, in seconds.
+const clockSkew = 24 * 3600
+
+// concerns reports whether a notice concerns a person who first agreed to something at first: it was announced since, give or take
+// the clocks, or it is of an end that is still to come.
+func concerns(n wire.Notice, now time.Time, first int64) bool {
+	return first != 0 && (n.Time.Unix() >= first-clockSkew || n.Kind == wire.NoticeEnd && n.Ends.After(now))
 }
 
 // next checks that a bundle is the notice that follows those of the list.

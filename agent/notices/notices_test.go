@@ -5,7 +5,6 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"slices"
 	"testing"
 	"time"
 
@@ -211,16 +210,35 @@ func TestLostFile(t *testing.T) {
 	}
 }
 
-// TestBefore: what was announced before the person's first consent is kept without effect.
+// TestBefore: what was announced before the person's first consent is kept without effect, unless only the clocks say so or it is of an
+// end that is still to come.
 func TestBefore(t *testing.T) {
 	h, c := newHome(t), newController(t, "messenger")
-	list := []wire.NoticeBundle{c.says(wire.NoticeBreach, nil), c.says(wire.NoticeBreach, func(n *wire.Notice) { n.Time = now.Add(time.Hour) })}
-	if _, err := h.Take(c.Controller, list, now.Add(2*time.Hour), now.Unix()+1); err != nil {
+	at := func(kind wire.NoticeKind, ago, ends time.Duration) wire.NoticeBundle {
+		return c.says(kind, func(n *wire.Notice) {
+			if n.Time = now.Add(-ago); kind == wire.NoticeEnd {
+				n.Ends = now.Add(ends)
+			}
+		})
+	}
+	const day = 24 * time.Hour
+	list := []wire.NoticeBundle{
+		at(wire.NoticeBreach, 30*day, 0), at(wire.NoticeEnd, 20*day, -day), at(wire.NoticeBreach, time.Hour, 0), at(wire.NoticeEnd, 10*day, day),
+	}
+	if _, err := h.Take(c.Controller, list, now, now.Unix()); err != nil {
 		t.Fatal(err)
 	}
-	got := h.List()
-	if len(got) != 2 || !got[0].Before || got[0].Unread || got[1].Before || !slices.ContainsFunc(got, func(k notices.Kept) bool { return k.Stops }) {
-		t.Errorf("%+v", got)
+	for i, k := range h.List() {
+		if want := i < 2; k.Before != want || k.Unread == want || k.Stops != (i == 2) {
+			t.Errorf("notice %d: before %t, unread %t, stops %t", k.Number, k.Before, k.Unread, k.Stops)
+		}
+	}
+	if ends := h.Ends()[c.ID]; !ends.Equal(now.Add(day)) {
+		t.Errorf("the service ends at %s", ends)
+	}
+	other := newController(t, "payments")
+	if _, err := h.Take(other.Controller, []wire.NoticeBundle{other.says(wire.NoticeBreach, nil)}, now, 0); err != nil || h.Stopped(other.ID) != nil {
+		t.Error("somebody who never agreed to anything is stopped:", err)
 	}
 }
 
