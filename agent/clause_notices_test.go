@@ -31,11 +31,15 @@ func (h *house) announce(kind wire.NoticeKind, policy []byte, edit func(*wire.No
 	if err != nil {
 		h.t.Fatal(err)
 	}
+	now := time.Now()
+	if !n.Time.IsZero() {
+		now = n.Time
+	}
 	controller := n.Controller
 	if controller == "" {
 		controller = "messenger"
 	}
-	signed, err := h.far.Store.AddNotice(h.t.Context(), n, policy, controller, signer, receiver.Accessor{Who: "test", Command: "notices add", Now: time.Now()})
+	signed, err := h.far.Store.AddNotice(h.t.Context(), n, policy, controller, signer, receiver.Accessor{Who: "test", Command: "notices add", Now: now})
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -207,5 +211,23 @@ func TestClause_7_NoticeBringsThePolicy(t *testing.T) {
 	h.start()
 	if s := h.status(); s.Policy.Version != 2 || len(s.Notices.Unread) != 0 {
 		t.Errorf("after a restart: policy %d, %+v", s.Policy.Version, s.Notices)
+	}
+}
+
+// TestClause_7_ALaterPolicyFromBeforeTheConsent: who agreed to a policy that its controller had replaced long before gets the later one.
+func TestClause_7_ALaterPolicyFromBeforeTheConsent(t *testing.T) {
+	t.Parallel()
+	const tuple = "device/service"
+	h := newHouse(t, receivertest.Options{})
+	later := edited(t, h.far.YAML, "\nversion: 1\n", "\nversion: 2\n")
+	later = edited(t, later, "{device: {for: 30d}, controller: {for: 180d}}", "{device: {for: 30d}, controller: {for: 360d}}")
+	h.announce(wire.NoticePolicy, h.resign(later), func(n *wire.Notice) { n.Policy, n.Time = 2, time.Now().AddDate(0, 0, -30) })
+	h.known(tuple)
+	h.must("notices", "pull")
+	if s := h.status(); s.Policy.Version != 2 || len(s.Notices.Unread) != 0 {
+		t.Errorf("policy %d, %+v", s.Policy.Version, s.Notices)
+	}
+	if row := h.tuple(tuple); row.Collecting || row.Reason != control.ReasonPolicyChanged {
+		t.Errorf("%+v", row)
 	}
 }

@@ -51,10 +51,10 @@ func (b board) Take(c policy.Controller, list []wire.NoticeBundle) error {
 }
 
 // followPolicy gives the policies that came with notices to the running agent, which believes them for their own signature
-// and version. One that is not believed changes nothing.
+// and version, also one that was announced before the person agreed to an earlier one. One that is not believed changes nothing.
 func (a *Agent) followPolicy() {
 	for _, k := range a.notices.List() {
-		if len(k.Policy) == 0 || k.Before || int(k.Notice.Policy) <= a.document().Version {
+		if len(k.Policy) == 0 || int(k.Notice.Policy) <= a.document().Version {
 			continue
 		}
 		if _, err := a.updatePolicy(k.Policy); err != nil {
