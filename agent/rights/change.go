@@ -131,8 +131,7 @@ func (s *Store) make(r Request) (*Case, keyring.Secret, error) {
 
 // room returns the cases that go for new ones: an answered access for the same consent, and the oldest answered ones where there
 // would be too many. ErrFull when they are all open, but not for the closing of an account: there are no more of those than consents.
-func (s *Store) room(requests []Request) ([]wire.UUID, error) {
-	var out []wire.UUID
+func (s *Store) room(requests []Request) (out []wire.UUID, err error) {
 	list := s.list()
 	for _, c := range list {
 		same := slices.ContainsFunc(requests, func(r Request) bool { return r.Kind == wire.CaseAccess && r.Consent == c.Consent })
@@ -140,16 +139,24 @@ func (s *Store) room(requests []Request) ([]wire.UUID, error) {
 			out = append(out, c.ID)
 		}
 	}
-	for _, c := range list {
-		if len(list)-len(out)+len(requests) <= MaxCases {
-			break
+	fits := func(what func(wire.CaseKind) bool, most int) bool {
+		left := slices.DeleteFunc(slices.Clone(list), func(c Case) bool { return !what(c.Kind) || slices.Contains(out, c.ID) })
+		n := len(left)
+		for _, r := range requests {
+			if what(r.Kind) {
+				n++
+			}
 		}
-		if c.State.Final() && !slices.Contains(out, c.ID) {
-			out = append(out, c.ID)
+		for _, c := range left {
+			if n > most && c.State.Final() {
+				out, n = append(out, c.ID), n-1
+			}
 		}
+		return n <= most
 	}
+	erasure := func(k wire.CaseKind) bool { return k == wire.CaseErasure }
 	closing := !slices.ContainsFunc(requests, func(r Request) bool { return r.Kind != wire.CaseClosure })
-	if len(list)-len(out)+len(requests) > MaxCases && !closing {
+	if !fits(erasure, MaxErasures) || !fits(func(wire.CaseKind) bool { return true }, MaxCases) && !closing {
 		return nil, ErrFull
 	}
 	return out, nil

@@ -46,6 +46,8 @@ var (
 const (
 	// MaxCases bounds the cases that are kept. To make room the oldest that has its final answer goes.
 	MaxCases = 512
+	// MaxErasures is how many of them are erasures: applications delete items too, and push out no complaint by that.
+	MaxErasures = 384
 	// Kept is how long a case is kept after its final answer.
 	Kept = 365 * 24 * time.Hour
 	// AskEvery is how often a controller is asked about a case without a final answer. The person can ask at any time.

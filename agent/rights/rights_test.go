@@ -442,13 +442,20 @@ func TestManyCases(t *testing.T) {
 	if err := errors.Join(r.store.Confirm(done.ID, r.receipt(done)), r.store.Answer(done.ID, r.answer(done, 1, wire.CaseDone, nil))); err != nil {
 		t.Fatal(err)
 	}
-	for range MaxCases {
+	for range MaxErasures {
 		r.file(wire.CaseErasure)
+	}
+	if _, err := r.store.File(Request{Kind: wire.CaseErasure, Tuple: tuple, Consent: r.consent}); !errors.Is(err, ErrFull) {
+		t.Errorf("one erasure too many: %v", err)
+	}
+	r.get(done.ID) // erasures do not push it out
+	for range MaxCases - MaxErasures {
+		r.file(wire.CaseComplaint)
 	}
 	if _, err := r.store.Get(done.ID); !errors.Is(err, ErrUnknown) {
 		t.Errorf("the answered one: %v", err)
 	}
-	if _, err := r.store.File(Request{Kind: wire.CaseErasure, Tuple: tuple, Consent: r.consent}); !errors.Is(err, ErrFull) {
+	if _, err := r.store.File(Request{Kind: wire.CaseComplaint, Tuple: tuple, Consent: r.consent, Text: canary}); !errors.Is(err, ErrFull) {
 		t.Errorf("one too many: %v", err)
 	}
 	if _, err := r.store.CloseAccount(tuple.Controller, []Request{{Kind: wire.CaseClosure, Tuple: tuple, Consent: r.consent}}); err != nil {
