@@ -478,7 +478,7 @@ func TestClause_6_7_SettingsReachTheController(t *testing.T) {
 	if out := h.must("settings", "list"); !strings.Contains(out, "not agreed to") {
 		t.Errorf("it does not say that nobody is told:\n%s", out)
 	}
-	h.refused(control.ExitRefused, "no consent in force", "settings", "set", "found-by-phone", "true")
+	h.refused(control.ExitRefused, "scruple consent give "+tuple, "settings", "set", "found-by-phone", "true")
 	id := h.give(tuple)
 	for _, c := range [][]string{
 		{"set", "found-by-phone", "maybe"},

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/scruple-agent/scruple/agent/consent"
 	"github.com/scruple-agent/scruple/agent/control"
 	"github.com/scruple-agent/scruple/agent/control/server"
 	"github.com/scruple-agent/scruple/agent/items"
@@ -104,6 +105,9 @@ func (a *Agent) ChangeSetting(ctx context.Context, by server.Actor, r control.Se
 		return control.Settings{}, p
 	}
 	permit, err := a.register.Permit(t)
+	if errors.Is(err, consent.ErrNotGiven) { // the request does not name it
+		return control.Settings{}, control.NewProblem(control.KindNotGiven, t.String(), "")
+	}
 	if err != nil {
 		return control.Settings{}, err
 	}
