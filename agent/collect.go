@@ -215,27 +215,43 @@ func (c *collection) readDevice(p consent.Permit) ([]minimise.Report, error) {
 	return one(minimise.Device(p, sample, Version, time.Now()))
 }
 
-// readCounter reads the step counter, which stays open from one reading to the next: it follows resets and wraps.
+// readCounter reads the step counter, which stays open from one reading to the next: it follows resets and wraps. What is open
+// holds for the terms it was opened under; where a consent goes on under narrower ones it is opened again.
 func (c *collection) readCounter(p consent.Permit) (steps.Sample, error) {
 	c.mu.Lock()
 	source := c.counter
 	c.mu.Unlock()
-	if source == nil {
-		opened, counting, err := c.openCounter(p)
-		if err != nil {
-			return steps.Sample{}, err
+	if source != nil {
+		reading, err := source.Read()
+		if err == nil {
+			return reading, nil
 		}
-		source = opened
 		c.mu.Lock()
-		if c.counting = counting; counting != nil {
-			c.live = counting.feed.Problem
-		}
+		counting := c.counting
+		c.closeCounter()
 		c.mu.Unlock()
+		if !errors.Is(err, consent.ErrNotInForce) || p.Check() != nil {
+			return reading, err
+		}
+		return c.firstReading(p, counting)
+	}
+	return c.firstReading(p, nil)
+}
+
+// firstReading opens the step counter and reads it. It stays open where that succeeds. counting is a pedometer that goes on
+// counting, nil for none.
+func (c *collection) firstReading(p consent.Permit, counting *counted) (steps.Sample, error) {
+	source, counting, err := c.openCounter(p, counting)
+	if err != nil {
+		return steps.Sample{}, err
 	}
 	reading, err := source.Read()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.counter = source
+	c.counter, c.counting = source, counting
+	if counting != nil {
+		c.live = counting.feed.Problem
+	}
 	if err != nil {
 		c.closeCounter()
 	}

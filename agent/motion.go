@@ -51,10 +51,12 @@ type counted struct {
 	counter pedometer.Counter
 }
 
-// countSteps counts from the accelerometer. It fails where there is none whose buffer this process may read: reading it
-// sample by sample for days would cost the battery more than steps are worth.
-func countSteps(hub *accel.Hub, p consent.Permit) (*counted, error) {
-	c := &counted{}
+// countSteps counts from the accelerometer, on from what c has counted if it is not nil. It fails where there is none whose
+// buffer this process may read: reading it sample by sample for days would cost the battery more than steps are worth.
+func countSteps(hub *accel.Hub, p consent.Permit, c *counted) (*counted, error) {
+	if c == nil {
+		c = &counted{}
+	}
 	feed, err := hub.Follow(p, pedometerEvery, false, func(samples []accel.Sample) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
@@ -85,14 +87,14 @@ func (c *counted) flush() {
 	c.counter.Flush()
 }
 
-// openCounter opens the device's step counter, or counts from the accelerometer where there is none.
-func (c *collection) openCounter(p consent.Permit) (*steps.Source, *counted, error) {
+// openCounter opens the device's step counter, or counts from the accelerometer where there is none, on from counting if it is
+// not nil.
+func (c *collection) openCounter(p consent.Permit, counting *counted) (*steps.Source, *counted, error) {
 	source, err := steps.Open(p, c.agent.sources.sys)
 	if !errors.Is(err, sensors.ErrAbsent) {
 		return source, nil, err
 	}
-	counting, err := countSteps(c.agent.sources.hub, p)
-	if err != nil {
+	if counting, err = countSteps(c.agent.sources.hub, p, counting); err != nil {
 		return nil, nil, err
 	}
 	if source, err = steps.OpenCounter(p, counting); err != nil {

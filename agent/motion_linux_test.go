@@ -75,3 +75,51 @@ func TestClause_1_6_PedometerRunsWhileStepsAreGranted(t *testing.T) {
 	}
 	eventually(t, "the accelerometer is off", func() bool { return !on() })
 }
+
+// narrower is the house's policy as a later version that keeps step totals for less long.
+func (h *house) narrower() []byte {
+	return h.resign(edited(h.t, h.far.YAML, "\nversion: 1\n", "\nversion: 2\n", stepRules, strings.Replace(stepRules, "30d", "20d", 1)))
+}
+
+// TestPedometerGoesOnUnderANarrowerPolicy: neither what was counted before a narrower policy came is lost, nor what comes after.
+func TestPedometerGoesOnUnderANarrowerPolicy(t *testing.T) {
+	t.Parallel()
+	const tuple = "steps/compare"
+	h, m := newSensing(t)
+	h.give(tuple)
+	eventually(t, "the first reading", func() bool { return !h.tuple(tuple).Due.IsZero() })
+	walk := func() { // 80 s with two steps a second
+		for i := range 2000 {
+			if err := m.Feed(40_000_000, 0, 0, int16(1000+250*math.Sin(float64(i)/25*2*math.Pi*2))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		h.give("accelerometer/gravity") // its burst empties the buffer for both
+		eventually(t, "a burst", func() bool { return !h.tuple("accelerometer/gravity").Due.IsZero() })
+		h.must("consent", "withdraw", "accelerometer/gravity")
+	}
+	walk()
+	if _, err := h.client.UpdatePolicy(t.Context(), h.narrower()); err != nil {
+		t.Fatal(err)
+	}
+	h.must("data", "collect", tuple)
+	walk()
+	h.must("data", "collect", tuple)
+	reports, err := h.client.Data(t.Context(), tuple, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	total := 0
+	for _, one := range reports.Tuples {
+		for _, r := range one.Reports {
+			var n int
+			if _, err := fmt.Sscanf(string(r.Fields[strings.Index(string(r.Fields), ":")+1:]), "%d", &n); err != nil {
+				t.Fatal(err)
+			}
+			total += n
+		}
+	}
+	if total < 210 || total > 330 {
+		t.Errorf("160 s of two steps a second gave %d", total)
+	}
+}
