@@ -51,6 +51,7 @@ func problem(t policy.Tuple, err error) error {
 		{uploader.ErrRedirect, control.KindReceiver},
 		{uploader.ErrNoReceipt, control.KindReceiver},
 		{uploader.ErrNotIntroduced, control.KindReceiver},
+		{uploader.ErrBehind, control.KindReceiver},
 		{uploader.ErrWrongPin, control.KindReceiver},
 		{uploader.ErrCertificate, control.KindReceiver},
 		{uploader.ErrExpired, control.KindReceiver},

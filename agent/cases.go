@@ -49,9 +49,10 @@ func (o outbox) Waiting() (out []uploader.CaseMessage) {
 	for _, w := range waiting {
 		m := uploader.CaseMessage{
 			ID: w.ID, Consent: w.Consent, Controller: w.Tuple.Controller, Tuple: w.Tuple, Body: w.Message, Since: time.Unix(w.Created, 0),
+			Changes: w.Kind == wire.CaseErasure || w.Kind == wire.CaseCorrection,
 		}
 		if w.Ask {
-			m.Body = nil
+			m.Body, m.Changes = nil, false
 		}
 		out = append(out, m)
 	}

@@ -23,6 +23,8 @@ type CaseMessage struct {
 	Tuple      policy.Tuple
 	Body       []byte // signed; nil where the controller is only asked how far it has come
 	Since      time.Time
+	// Changes says that it changes what the controller holds, and has not arrived: batches of the consent wait for it.
+	Changes bool
 }
 
 // Outbox is a source of messages of lane A beside the consent register. It gives up none of them: whatever a server answers, a message

@@ -19,6 +19,49 @@ import (
 // ErrNotIntroduced says that the controller has not confirmed yet that it knows the consent, which every batch needs.
 var ErrNotIntroduced = errors.New("the controller does not know the consent yet")
 
+// ErrBehind says that something the person has asked to be erased or corrected has not reached the controller yet. What was
+// stored later is sent behind it, since it would be taken out with the rest.
+var ErrBehind = errors.New("an earlier erasure or correction has to reach the controller first")
+
+// behind returns why no batch of a consent may be sent yet, nil when it may: what lane A has of it comes first.
+func (u *Uploader) behind(id wire.UUID, controller policy.ControllerID) error {
+	if !u.o.Register.Introduced(id) {
+		return ErrNotIntroduced
+	}
+	for _, m := range u.o.Register.Outbox(controller) {
+		if m.Consent == id && m.Kind == wire.MsgErasure {
+			return ErrBehind
+		}
+	}
+	if u.o.Cases != nil {
+		for _, m := range u.o.Cases.Waiting() {
+			if m.Consent == id && m.Changes {
+				return ErrBehind
+			}
+		}
+	}
+	return nil
+}
+
+// sendFirst sends now what the batches of a consent have to wait for.
+func (u *Uploader) sendFirst(ctx context.Context, id wire.UUID, tuple policy.Tuple) error {
+	if u.behind(id, tuple.Controller) == nil {
+		return nil
+	}
+	if err := u.introduce(ctx, id, tuple.Controller, tuple); err != nil {
+		return err
+	}
+	why := u.behind(id, tuple.Controller)
+	if why == nil {
+		return nil
+	}
+	err := u.DeliverCases(ctx, id, tuple.Controller, tuple)
+	if why = u.behind(id, tuple.Controller); why != nil && err != nil {
+		return fmt.Errorf("%w: %w", why, err)
+	}
+	return why
+}
+
 // Result is what a Flush has sent.
 type Result struct {
 	Batches, Reports int
@@ -144,8 +187,8 @@ func (u *Uploader) ended(entry wire.UUID, status int, err error) {
 	}
 }
 
-// Flush sends what waits for a consent now: its introduction if the controller does not know it yet, then batches until the
-// spool is empty. spool.ErrEmpty when there was nothing. Retry times and slots do not count; the consent does.
+// Flush sends what waits for a consent now: its introduction if the controller does not know it yet, what the person has asked to
+// be erased or corrected, then batches until the spool is empty. spool.ErrEmpty when there was nothing. Retry times and slots do not count; the consent does.
 func (u *Uploader) Flush(ctx context.Context, id wire.UUID) (Result, error) {
 	if err := u.o.Register.InForce(id); err != nil {
 		return Result{}, err
@@ -157,10 +200,8 @@ func (u *Uploader) Flush(ctx context.Context, id wire.UUID) (Result, error) {
 	if u.laneOf(tuple) != policy.LaneFeatures {
 		return Result{}, fmt.Errorf("%s: %w", tuple, ErrAtRandom)
 	}
-	if !u.o.Register.Introduced(id) {
-		if err := u.introduce(ctx, id, tuple.Controller, tuple); err != nil {
-			return Result{}, err
-		}
+	if err := u.sendFirst(ctx, id, tuple); err != nil {
+		return Result{}, err
 	}
 	u.mu.Lock()
 	t := u.task(taskID{LaneB, id}, tuple.Controller, tuple)
@@ -189,8 +230,8 @@ func (u *Uploader) sendBatches(ctx context.Context, t *task) (Result, error) {
 	if err := u.o.Register.InForce(id); err != nil {
 		return result, err
 	}
-	if !u.o.Register.Introduced(id) {
-		return result, ErrNotIntroduced
+	if err := u.behind(id, t.controller); err != nil {
+		return result, err
 	}
 	c, err := u.client(t.controller, id)
 	if err != nil {
@@ -203,6 +244,9 @@ func (u *Uploader) sendBatches(ctx context.Context, t *task) (Result, error) {
 	u.rideNotices(ctx, c) // first: a breach stops what would follow
 	again := false        // the controller was told about the consent once more
 	for {
+		if err := u.behind(id, t.controller); err != nil {
+			return result, err
+		}
 		batch, err := u.o.Spool.Next(id)
 		if errors.Is(err, spool.ErrEmpty) {
 			return result, nil

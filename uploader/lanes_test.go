@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -174,6 +175,76 @@ func TestNoBatchBeforeTheIntroduction(t *testing.T) {
 	}
 	if s := h.state(LaneB, id); s.Waiting != 1 || !s.NextTry.IsZero() || !errors.Is(s.Err, ErrNotIntroduced) {
 		t.Errorf("state: %+v", s)
+	}
+}
+
+// TestErasureBeforeWhatIsStoredLater: what is stored after the person has asked for an erasure is sent behind it, by hand and by
+// itself, so that it is not erased with the rest.
+func TestErasureBeforeWhatIsStoredLater(t *testing.T) {
+	h := newHouse(t, Options{})
+	id := h.give(t, h.tuple)
+	h.store(t, h.tuple, 1)
+	if _, err := h.Flush(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	h.far.refuse("PUT /v1/erasures/", wire.ProblemSlowDown, nil)
+	if _, err := h.desk.Register.Erase(h.tuple, consenttest.Person); err != nil {
+		t.Fatal(err)
+	}
+	h.store(t, h.tuple, 1)
+	if _, err := h.Flush(t.Context(), id); err == nil {
+		t.Error("Flush reports success")
+	}
+	due, _ := h.plan(time.Now().Add(1000 * time.Hour))
+	if slices.ContainsFunc(due, func(t *task) bool { return t.id.lane == LaneB }) {
+		t.Error("lane B is due although an erasure waits")
+	}
+	if s := h.state(LaneB, id); s.Waiting != 1 || !s.NextTry.IsZero() || !errors.Is(s.Err, ErrBehind) {
+		t.Errorf("state: %+v", s)
+	}
+	if got := h.far.got("PUT /v1/batches/"); len(got) != 1 {
+		t.Errorf("%d batches came", len(got))
+	}
+	h.far.set(nil)
+	if _, err := h.Flush(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	got := h.far.got("PUT ")
+	if n := len(got); !strings.HasPrefix(got[n-2].line, "PUT /v1/erasures/") || !strings.HasPrefix(got[n-1].line, "PUT /v1/batches/") {
+		t.Errorf("the last two requests were %s, %s", got[n-2].line, got[n-1].line)
+	}
+}
+
+// filed is an outbox of cases that no controller ever confirms.
+type filed struct {
+	Outbox
+	waiting []CaseMessage
+}
+
+func (f *filed) Waiting() []CaseMessage { return f.waiting }
+func (f *filed) Tried(wire.UUID)        {}
+
+// TestCaseBeforeWhatIsStoredLater: the same of a case that changes what the controller holds. A complaint keeps nothing back.
+func TestCaseBeforeWhatIsStoredLater(t *testing.T) {
+	cases := &filed{}
+	h := newHouse(t, Options{Cases: cases})
+	id := h.give(t, h.tuple)
+	h.store(t, h.tuple, 1)
+	if _, err := h.Flush(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	h.store(t, h.tuple, 1)
+	m := CaseMessage{ID: wire.NewUUID(), Consent: id, Controller: "messenger", Tuple: h.tuple, Body: []byte("signed"), Changes: true}
+	cases.waiting = []CaseMessage{m}
+	if _, err := h.Flush(t.Context(), id); !errors.Is(err, ErrBehind) || !errors.Is(err, ErrNoReceipt) {
+		t.Errorf("Flush: %v", err)
+	}
+	if len(h.far.got("PUT /v1/cases/")) == 0 || len(h.far.got("PUT /v1/batches/")) != 1 {
+		t.Error("the case was not tried first")
+	}
+	cases.waiting[0].Changes = false
+	if r, err := h.Flush(t.Context(), id); err != nil || r.Batches != 1 {
+		t.Errorf("behind a complaint: %+v, %v", r, err)
 	}
 }
 

@@ -111,7 +111,7 @@ type task struct {
 	newest   uint64 // lane A: the newest message seen
 	filed    int64  // lane A: when the newest case was filed
 	since    time.Time
-	blocked  bool // lane B: the controller does not know the consent yet
+	blocked  error // lane B: what lane A has to bring first, nil for nothing
 	running  bool
 	failures int // in a row
 	err      error
@@ -232,7 +232,7 @@ func (u *Uploader) plan(now time.Time) (due []*task, next time.Time) {
 	defer u.mu.Unlock()
 	for _, t := range u.tasks {
 		switch {
-		case t.running || t.waiting == 0 || t.blocked || t.id.lane != LaneA && u.stopped(t.controller) != nil:
+		case t.running || t.waiting == 0 || t.blocked != nil || t.id.lane != LaneA && u.stopped(t.controller) != nil:
 		case !t.next.After(now):
 			t.running = true
 			due = append(due, t)
@@ -265,7 +265,7 @@ func (u *Uploader) refresh(now time.Time) {
 			continue
 		}
 		waiting[taskID{LaneB, s.Consent}] = &task{
-			controller: tuple.Controller, tuple: tuple, since: s.Oldest, waiting: s.Reports, blocked: !u.o.Register.Introduced(s.Consent),
+			controller: tuple.Controller, tuple: tuple, since: s.Oldest, waiting: s.Reports, blocked: u.behind(s.Consent, tuple.Controller),
 		}
 	}
 
@@ -379,11 +379,11 @@ func (u *Uploader) State() []LaneState {
 			Lane: t.id.lane, Controller: t.controller, Consent: t.id.consent, Tuple: t.tuple, Waiting: t.waiting, Since: t.since,
 			Failures: t.failures, Err: t.err, LastTry: t.lastTry, LastSent: t.lastSent,
 		}
-		if t.waiting > 0 && !t.running && !t.blocked {
+		if t.waiting > 0 && !t.running && t.blocked == nil {
 			s.NextTry = t.next
 		}
-		if s.Err == nil && t.blocked {
-			s.Err = ErrNotIntroduced
+		if s.Err == nil {
+			s.Err = t.blocked
 		}
 		if why := u.stopped(t.controller); why != nil && t.id.lane != LaneA {
 			s.Err, s.NextTry = why, time.Time{}
