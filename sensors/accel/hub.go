@@ -281,8 +281,8 @@ func listen(changes chan<- struct{}) *iio.Changes {
 	return watch
 }
 
-// start finds a device and sets it up, on a goroutine of its own, since that can take 20 s. What comes too late, or when
-// nobody follows any more, is closed at once.
+// start finds a device and sets it up, on a goroutine of its own, since that can take 20 s. When that is too late, or when nobody
+// follows any more, the device's file is closed at once and the device stopped as soon as it can be.
 func (h *Hub) start() (*capture, error) {
 	type result struct {
 		c   *capture
@@ -292,13 +292,15 @@ func (h *Hub) start() (*capture, error) {
 		select {
 		case <-h.closing:
 			h.closing = nil
-		case <-time.After(parting):
+		case <-time.After(answer):
 			return nil, sensors.ErrMute
 		}
 	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
 	done := make(chan result, 1)
 	go func() {
-		c, err := startCapture(h.sys, h.dev)
+		c, err := startCapture(ctx, h.sys, h.dev)
 		done <- result{c, err}
 	}()
 	late := time.NewTimer(answer)
@@ -354,7 +356,7 @@ type capture struct {
 	samples []Sample
 }
 
-func startCapture(sys fs.FS, dev sensors.Streams) (*capture, error) {
+func startCapture(ctx context.Context, sys fs.FS, dev sensors.Streams) (*capture, error) {
 	device, channel, err := find(sys)
 	if err != nil {
 		return nil, err
@@ -363,7 +365,7 @@ func startCapture(sys fs.FS, dev sensors.Streams) (*capture, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := iio.Start(device, dev, channel, Rate)
+	c, err := iio.Start(ctx, device, dev, channel, Rate)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package iio
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -44,12 +45,13 @@ type Capture struct {
 type setting struct{ attribute, value string }
 
 // Start sets a device up and lets it fill its buffer with the three axes of a channel, "accel" or "gravity", at hz samples
-// a second or the next faster that the device can do. What it changes, Close changes back.
+// a second or the next faster that the device can do. What it changes, Close changes back. When ctx ends, the device's file
+// is closed at once, whatever Start is waiting for, and what was changed is changed back.
 //
 // The errors: sensors.ErrAbsent where the device has no buffer or no file, sensors.ErrBusy where somebody else uses
 // it, sensors.ErrDenied, ErrNoTrigger, or one that names an attribute. Any of these calls of a device that does not
 // answer can take 20 s.
-func Start(d Device, dev sensors.Streams, channel string, hz float64) (c *Capture, err error) {
+func Start(ctx context.Context, d Device, dev sensors.Streams, channel string, hz float64) (c *Capture, err error) {
 	if dev == nil {
 		return nil, sensors.Absent("the device file")
 	}
@@ -68,39 +70,45 @@ func Start(d Device, dev sensors.Streams, channel string, hz float64) (c *Captur
 	if on != 0 && !d.leftOver(buffer) {
 		return nil, sensors.ErrBusy
 	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	// Before anything is changed: there can be one reader only, and most processes may not.
 	if c.stream, err = dev.OpenStream(d.Node()); err != nil {
 		return nil, err
 	}
-	if on != 0 {
-		if err := d.set(buffer+"/enable", "0"); err != nil {
-			return nil, errors.Join(err, c.stream.Close())
-		}
-	}
+	stream := c.stream
+	stop := context.AfterFunc(ctx, func() { _ = stream.Close() })
 	defer func() {
+		if !stop() && err == nil {
+			err = ctx.Err()
+		}
 		if err != nil {
 			err = errors.Join(err, c.Close())
 			c = nil
 		}
 	}()
-	enabled, err := c.choose(scan)
-	if err != nil {
-		return c, err
+	if on != 0 {
+		if err := d.set(buffer+"/enable", "0"); err != nil {
+			return c, err
+		}
 	}
-	if c.layout, err = NewLayout(enabled, channel); err != nil {
-		return c, err
-	}
-	if err = c.clockwork(hz); err != nil {
-		return c, err
-	}
-	if err = c.trigger(buffer); err != nil {
-		return c, err
-	}
-	if err = c.size(buffer); err != nil {
-		return c, err
+	for _, step := range []func() error{
+		func() (err error) { c.layout, err = c.choose(scan); return err },
+		func() error { return c.clockwork(hz) },
+		func() error { return c.trigger(buffer) },
+		func() error { return c.size(buffer) },
+		func() error { return c.change(buffer+"/enable", "1") },
+	} {
+		if err := ctx.Err(); err != nil {
+			return c, err
+		}
+		if err := step(); err != nil {
+			return c, err
+		}
 	}
 	c.buf = make([]byte, c.room*c.layout.Size())
-	return c, c.change(buffer+"/enable", "1")
+	return c, nil
 }
 
 // leftOver reports whether a running buffer is one that an earlier process of this program was stopped in the middle
@@ -148,18 +156,18 @@ func (c *Capture) change(attribute, value string) error {
 }
 
 // choose enables the three axes and the timestamp, and nothing else.
-func (c *Capture) choose(scan string) (enabled []Element, err error) {
+func (c *Capture) choose(scan string) (Layout, error) {
 	wanted := func(name string) bool {
 		axis, ok := strings.CutPrefix(name, "in_"+c.channel+"_")
 		return ok && slices.Contains(axes[:], axis) || name == "in_timestamp"
 	}
 	all, err := c.device.elements(scan, wanted)
 	if err != nil {
-		return nil, err
+		return Layout{}, err
 	}
 	names, err := c.device.files(scan)
 	if err != nil {
-		return nil, err
+		return Layout{}, err
 	}
 	for _, name := range names {
 		base, ok := strings.CutSuffix(name, "_en")
@@ -167,19 +175,20 @@ func (c *Capture) choose(scan string) (enabled []Element, err error) {
 			continue
 		}
 		if err := c.change(path.Join(scan, name), "0"); err != nil {
-			return nil, err
+			return Layout{}, err
 		}
 	}
+	var enabled []Element
 	for _, e := range all {
 		if !wanted(e.Name) {
 			continue
 		}
 		if err := c.change(path.Join(scan, e.Name+"_en"), "1"); err != nil {
-			return nil, err
+			return Layout{}, err
 		}
 		enabled = append(enabled, e)
 	}
-	return enabled, nil
+	return NewLayout(enabled, c.channel)
 }
 
 // clockwork chooses the rate, and a clock for timestamps that goes on in suspend and cannot be set.
@@ -350,9 +359,11 @@ func (c *Capture) Drain() ([]Frame, error) {
 	return c.frames, nil
 }
 
-// Close stops the device and puts back what Start changed: with that the driver lets it sleep. It can block as long as
-// Start. The error says that the device could not be stopped; one that is gone needs not be.
+// Close closes the device's file, then stops the device and puts back what Start changed: with that the driver lets it sleep.
+// From the first on nothing can be read; the rest can block as long as Start. The error says that the device could not be
+// stopped; one that is gone needs not be.
 func (c *Capture) Close() error {
+	_ = c.stream.Close()
 	var failed error
 	for _, s := range slices.Backward(c.undo) {
 		if s.value == "" {
@@ -366,9 +377,6 @@ func (c *Capture) Close() error {
 	c.undo = nil
 	clear(c.buf)
 	clear(c.frames[:cap(c.frames)])
-	if c.stream != nil {
-		_ = c.stream.Close()
-	}
 	if failed != nil && !c.device.Has("name") {
 		return nil
 	}

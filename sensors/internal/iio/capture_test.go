@@ -1,10 +1,12 @@
 package iio
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"maps"
 	"strings"
+	"sync"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -92,7 +94,7 @@ func TestCapture(t *testing.T) {
 	before := maps.Clone(tree.MapFS)
 	frame := []byte{0x85, 0xff, 0x2d, 0, 0x2d, 0, 0xe6, 3, 0xe6, 3, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0}
 	file := &node{pieces: [][]byte{append(append([]byte{}, frame...), frame[:5]...), frame[5:]}}
-	c, err := Start(findAccel(t, tree), file, "accel", 25)
+	c, err := Start(t.Context(), findAccel(t, tree), file, "accel", 25)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,6 +128,82 @@ func TestCapture(t *testing.T) {
 	}
 }
 
+// slow is a tree that says what it is going to write, and waits for leave.
+type slow struct {
+	writable
+	writes chan string
+	leave  chan struct{}
+}
+
+func (s slow) WriteFile(name string, data []byte, mode fs.FileMode) error {
+	s.writes <- strings.TrimPrefix(name, devicesDir+"/iio:device3/") + "=" + string(data)
+	<-s.leave
+	return s.writable.WriteFile(name, data, mode)
+}
+
+// closing is a device file that says when it is closed.
+type closing struct {
+	node
+	once   sync.Once
+	closed chan struct{}
+}
+
+func (c *closing) OpenStream(string) (sensors.Stream, error) { return c, nil }
+func (c *closing) Close() error {
+	c.once.Do(func() { close(c.closed) })
+	return nil
+}
+
+// TestCaptureLetsGoFirst: a device that answers slowly is not held open for longer because of it, neither while it is set up nor
+// while it is stopped.
+func TestCaptureLetsGoFirst(t *testing.T) {
+	for _, before := range []string{"scan_elements/in_accel_x_en=1", "buffer/length=1024", "buffer/enable=1", "none"} {
+		t.Run(before, func(t *testing.T) {
+			tree := slow{buffered(), make(chan string), make(chan struct{})}
+			untouched := maps.Clone(tree.MapFS)
+			file := &closing{closed: make(chan struct{})}
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			ended := make(chan error)
+			go func() {
+				c, err := Start(ctx, findAccel(t, tree), file, "accel", 25)
+				if err == nil {
+					err = c.Close()
+				}
+				ended <- err
+			}()
+			started := false
+			for {
+				select {
+				case write := <-tree.writes:
+					switch {
+					case write == "buffer/enable=1" && started:
+						t.Error("it was started after the end")
+					case write == before:
+						cancel()
+						started = true
+						<-file.closed // before the write is answered
+					case write == "buffer/enable=0":
+						<-file.closed
+					}
+					tree.leave <- struct{}{}
+					continue
+				case err := <-ended:
+					if (before == "none") != (err == nil) {
+						t.Errorf("it ended with %v", err)
+					}
+				}
+				break
+			}
+			for name, file := range untouched {
+				if got := strings.Trim(string(tree.MapFS[name].Data), "\n\x00"); got != strings.Trim(string(file.Data), "\n\x00") {
+					t.Errorf("closed: %s is %q, it was %q", name, got, file.Data)
+				}
+			}
+		})
+	}
+}
+
 func TestCaptureRefused(t *testing.T) {
 	for name, tc := range map[string]struct {
 		change map[string]string
@@ -146,7 +224,7 @@ func TestCaptureRefused(t *testing.T) {
 		for file, text := range tc.change {
 			tree.MapFS[devicesDir+"/iio:device3/"+file] = &fstest.MapFile{Data: []byte(text + "\n")}
 		}
-		_, err := Start(findAccel(t, tree), &node{err: tc.open}, "accel", 25)
+		_, err := Start(t.Context(), findAccel(t, tree), &node{err: tc.open}, "accel", 25)
 		if !errors.Is(err, tc.is) || !strings.Contains(err.Error(), tc.says) || strings.Contains(err.Error(), "canary") {
 			t.Errorf("%s: got %v, want %v", name, err, tc.is)
 		}
@@ -159,7 +237,7 @@ func TestCaptureRefused(t *testing.T) {
 	tree.MapFS[devicesDir+"/iio:device3/trigger/current_trigger"].Data = []byte("\n")
 	tree.MapFS[devicesDir+"/trigger0/name"] = &fstest.MapFile{Data: []byte("other-dev3\n")}
 	tree.MapFS[devicesDir+"/trigger1/name"] = &fstest.MapFile{Data: []byte("accel_3d-dev3\n")}
-	c, err := Start(findAccel(t, tree), &node{}, "accel", 25)
+	c, err := Start(t.Context(), findAccel(t, tree), &node{}, "accel", 25)
 	if err != nil || tree.text("iio:device3/trigger/current_trigger") != "accel_3d-dev3" {
 		t.Fatalf("own trigger: %v", err)
 	}
@@ -176,7 +254,7 @@ func TestHardwareFIFO(t *testing.T) {
 	} {
 		tree.MapFS[devicesDir+"/iio:device3/"+file] = &fstest.MapFile{Data: []byte(text + "\n")}
 	}
-	c, err := Start(findAccel(t, tree), &node{}, "accel", 25)
+	c, err := Start(t.Context(), findAccel(t, tree), &node{}, "accel", 25)
 	if err != nil || !c.HardwareFIFO() || tree.text("iio:device3/buffer/watermark") != "32" {
 		t.Errorf("got %v, watermark %s", err, tree.text("iio:device3/buffer/watermark"))
 	}
@@ -185,14 +263,14 @@ func TestHardwareFIFO(t *testing.T) {
 // TestStopLeftOver switches off what a killed process left, and nothing else.
 func TestStopLeftOver(t *testing.T) {
 	tree := buffered()
-	if _, err := Start(findAccel(t, tree), &node{}, "accel", 25); err != nil {
+	if _, err := Start(t.Context(), findAccel(t, tree), &node{}, "accel", 25); err != nil {
 		t.Fatal(err)
 	}
 	file := &node{err: sensors.ErrBusy}
 	if StopLeftOver(tree, file); tree.text("iio:device3/buffer/enable") != "1" {
 		t.Error("what somebody reads was switched off")
 	}
-	if _, err := Start(findAccel(t, tree), &node{}, "accel", 25); err != nil {
+	if _, err := Start(t.Context(), findAccel(t, tree), &node{}, "accel", 25); err != nil {
 		t.Errorf("taking over what is left: %v", err)
 	}
 	file.err = nil

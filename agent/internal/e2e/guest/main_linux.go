@@ -191,3 +191,8 @@ func holders(process *exec.Cmd) (open []string) {
 	}
 	return open
 }
+
+// readable reports whether a descriptor gives values of a sensor, rather than its settings, which are put back after a withdrawal.
+func readable(held string) bool {
+	return strings.HasPrefix(held, "/dev/") || strings.HasSuffix(held, "_raw") || strings.HasSuffix(held, "_input")
+}
