@@ -73,7 +73,7 @@ func (a *app) httpAnswer(e control.Egress) string {
 		answer = orElse(e.Error, a.t(T{"under way", "进行中"}))
 	}
 	if !e.Readable {
-		answer += a.t(T{" (body unreadable since the withdrawal)", "（撤回后内容已不可读）"})
+		answer += a.t(T{" (body erased)", "（内容已删除）"})
 	}
 	return answer
 }
