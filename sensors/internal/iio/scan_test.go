@@ -1,8 +1,10 @@
 package iio
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
+	"math"
 	"testing"
 )
 
@@ -100,6 +102,8 @@ func FuzzDecode(f *testing.F) {
 	f.Add("le:s16/32>>0", true, []byte("0123456789abcdef0123456789abcdef"))
 	f.Add("be:u12/16>>4", false, []byte("012345"))
 	f.Add("le:s64/64X2>>0", false, make([]byte, 100))
+	f.Add("be:s63/64>>0", false, bytes.Repeat([]byte("0"), 64))
+	f.Add("be:u63/64>>0", false, bytes.Repeat([]byte{0xff}, 64))
 	f.Fuzz(func(t *testing.T, text string, stamp bool, b []byte) {
 		ty, err := ParseType(text)
 		if err != nil {
@@ -117,9 +121,17 @@ func FuzzDecode(f *testing.F) {
 		if used != len(frames)*l.Size() || len(b)-used >= l.Size() {
 			t.Fatalf("%d frames of %d bytes used %d of %d", len(frames), l.Size(), used, len(b))
 		}
+		lowest, highest := int64(0), int64(math.MaxInt64)
+		if ty.Bits < 64 {
+			highest = int64(uint64(1)<<ty.Bits - 1)
+		}
+		if ty.Signed || ty.Bits == 64 {
+			highest = int64(uint64(1)<<(ty.Bits-1) - 1)
+			lowest = -highest - 1
+		}
 		for _, frame := range frames {
 			for _, v := range frame.Raw {
-				if low := -int64(1) << (ty.Bits - 1); ty.Bits < 64 && (v >= 1<<ty.Bits || v < low || !ty.Signed && v < 0) {
+				if v < lowest || v > highest {
 					t.Fatalf("%s gives %d", text, v)
 				}
 			}
