@@ -145,6 +145,12 @@ func (c *collection) collect(ctx context.Context, asked bool) (reports int, err 
 		}
 		reports = len(made)
 	}
+	if over := permit.Check(); over != nil { // how it went says nothing about the next consent
+		if err == nil {
+			err = over
+		}
+		return reports, err
+	}
 	now := time.Now()
 	var due time.Time
 	if c.analytics() {

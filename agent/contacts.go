@@ -62,7 +62,7 @@ func (c *collection) readContacts(ctx context.Context, p consent.Permit) ([]mini
 	for _, b := range books {
 		b.source.Remember(memory, time.Now())
 		err := b.read(ctx, pass)
-		c.noteBook(b, err)
+		c.noteBook(p, b, err)
 		if err != nil {
 			return nil, err
 		}
@@ -119,7 +119,7 @@ func (c *collection) openBooks(p consent.Permit) (books openBooks, err error) {
 		}
 		source, err := one.open()
 		if err != nil {
-			c.noteBook(openBook{name: one.name}, err)
+			c.noteBook(p, openBook{name: one.name}, err)
 		}
 		switch {
 		case errors.Is(err, sensors.ErrAbsent):
@@ -156,8 +156,11 @@ func (b openBook) read(ctx context.Context, pass *minimise.Contacts) error {
 	}
 }
 
-// noteBook keeps for the person how the reading of one source went.
-func (c *collection) noteBook(b openBook, err error) {
+// noteBook keeps for the person how the reading of one source went, unless the consent has ended meanwhile.
+func (c *collection) noteBook(p consent.Permit, b openBook, err error) {
+	if p.Check() != nil {
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	i := slices.IndexFunc(c.books, func(old control.Book) bool { return old.Source == b.name })

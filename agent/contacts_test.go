@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -143,6 +144,43 @@ func davServer(t *testing.T) (url string, down *atomic.Bool) {
 	}))
 	t.Cleanup(s.Close)
 	return s.URL + "/canary-book/", down
+}
+
+// TestReadingOfAnEndedConsent: how the reading went that a withdrawal cut says nothing about the consent that follows: its book is
+// read at once, and status shows no failure.
+func TestReadingOfAnEndedConsent(t *testing.T) {
+	s := base(t)
+	asked, held := make(chan struct{}, 64), make(chan struct{})
+	slow := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked <- struct{}{}
+		<-held
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}))
+	t.Cleanup(slow.Close)
+	release := sync.OnceFunc(func() { close(held) })
+	t.Cleanup(release)
+	s.Contacts.CardDAV.URL = slow.URL + "/canary-book/"
+	r, _ := withReceiver(t, s)
+	const tuple = "contacts/find-friends"
+	for range 20 { // which of the reading and the withdrawal ends first is a matter of luck
+		r.give(t, tuple)
+		select {
+		case <-asked:
+		case <-time.After(time.Minute):
+			t.Fatal("the book is not read again")
+		}
+		if _, err := r.Withdraw(t.Context(), tuple, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.give(t, tuple)
+	<-asked
+	for _, b := range r.tuple(t, tuple).Books {
+		if b.Error != "" {
+			t.Errorf("status shows a failure of the former consent's: %s", b.Error)
+		}
+	}
+	release()
 }
 
 // TestSeveralBooks: what stands in files and on a server is reported together; status names each; when one fails
