@@ -27,8 +27,8 @@ build: ## both binaries for this machine, in bin/
 test: ## all tests; also the portable ones for arm64 and armv7 under qemu-user, where it is installed
 	$(GO) run ./agent/internal/testrun ./...
 
-e2e: ## the daemon against sensors of real kernels in QEMU, E2E=accel_arm64 for one; needs Debian's qemu-system-arm and qemu-system-x86
-	$(GO) test -tags e2e -count=1 -timeout 30m -v -run 'TestIIO/$(E2E)' ./agent/internal/e2e
+e2e: ## the daemon against sensors of real kernels in QEMU, and real services; E2E=accel_arm64 or E2E=gpsd for one; README says what it needs
+	$(GO) test -tags e2e -count=1 -timeout 30m -v -run 'Test(IIO|Services)/$(E2E)' ./agent/internal/e2e
 
 race: ## the tests under the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race -short ./agent/... ./uploader/... ./sensors/... ./hasher/...
