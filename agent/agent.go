@@ -70,6 +70,7 @@ type Agent struct {
 	unfinished map[unfinishedKey]control.Step
 	kick       chan struct{}
 	stopping   bool
+	asleep     bool // the machine is about to sleep, or sleeps
 	sessions   sync.WaitGroup
 }
 
@@ -217,6 +218,7 @@ func (a *Agent) Run(ctx context.Context, ready func(socket string)) error {
 	})
 	a.operation(countStarts)
 	group.Go(func() { watchClock(ctx, a.wake) })
+	group.Go(func() { a.watchSleep(ctx) })
 	a.sources.hub.StopLeftOver()
 	group.Go(func() { a.wheel(ctx) })
 	a.log.Info("ready", zap.String("version", Version), zap.Int("policy", a.document().Version))
@@ -245,8 +247,9 @@ func (a *Agent) Run(ctx context.Context, ready func(socket string)) error {
 	return failed
 }
 
-// endSessions closes every open use session: stopping does not wait for their time to be up.
-func (a *Agent) endSessions() {
+// endSessions closes every open use session: what stops does not wait for their time to be up. Each of the channels is closed
+// when the source of one is.
+func (a *Agent) endSessions() (followed []<-chan struct{}) {
 	for _, t := range a.Tuples() {
 		c := a.collection(t)
 		c.mu.Lock()
@@ -254,8 +257,12 @@ func (a *Agent) endSessions() {
 			c.session.Close()
 			c.session = nil
 		}
+		if c.followed != nil {
+			followed = append(followed, c.followed)
+		}
 		c.mu.Unlock()
 	}
+	return followed
 }
 
 // withdrawn is called by the register as soon as a consent has ended: whatever of it lies on disk is unlinked

@@ -391,15 +391,22 @@ func (a *Agent) OpenSession(_ context.Context, by server.Actor, t policy.Tuple, 
 		session.Close()
 		return control.Session{}, control.NewProblem(control.KindStopping, t.String(), "")
 	}
+	if a.asleep {
+		a.mu.Unlock()
+		session.Close()
+		return control.Session{}, control.NewProblem(control.KindNoSession, t.String(), "the device is about to sleep")
+	}
+	followed := make(chan struct{})
 	c.mu.Lock()
 	if c.session != nil {
 		c.session.Close()
 	}
-	c.session, c.problem, c.here, c.opener = session, nil, false, by.Channel
+	c.session, c.problem, c.here, c.opener, c.followed = session, nil, false, by.Channel, followed
 	c.mu.Unlock()
 	ctx, cancel := context.WithDeadline(context.Background(), session.Until())
 	a.sessions.Go(func() {
 		defer cancel()
+		defer close(followed)
 		if c.rules().Category.Source == policy.SourceLocation {
 			c.follow(ctx, session)
 		}

@@ -33,6 +33,7 @@ type collection struct {
 	window    time.Time // accelerometer: start of the open window
 	problem   error     // of the last reading
 	session   *consent.Session
+	followed  chan struct{} // closed when the source of the last session is
 	counter   *steps.Source // open while its consent holds
 	counting  *counted      // where the counter is a pedometer
 	live      func() error  // what is wrong with the source that is open
@@ -355,6 +356,9 @@ func (c *collection) follow(ctx context.Context, s *consent.Session) {
 	}()
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.session != nil && c.session != s {
+		return // what holds now is about the session after it
+	}
 	if permit.Check() != nil || ctx.Err() != nil {
 		err = nil // the session ended, as it should
 	}

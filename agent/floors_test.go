@@ -24,7 +24,8 @@ var floors = [][]string{
 	},
 	{
 		"agent/durable", "agent/settings", "sensors/internal/iio", "sensors/contacts/vcard", "sensors/contacts/booktest",
-		"hasher/internal/contest", "agent/internal/testrun", "agent/internal/e2e", "agent/internal/e2e/guest", "sensors/steps/pedometer",
+		"hasher/internal/contest", "agent/internal/testrun", "agent/internal/e2e", "agent/internal/e2e/guest", "agent/internal/logind",
+		"sensors/steps/pedometer",
 	},
 	{"agent/durable/durabletest", "agent/sealed", "hasher"},
 	{"agent/keyring"},

@@ -36,6 +36,7 @@ type Hub struct {
 	mu      sync.Mutex
 	feeds   map[*Feed]struct{}
 	running bool
+	paused  chan struct{} // not nil while the device must be off; closed when it is
 	kick    chan struct{} // feeds came or went
 	closing chan struct{} // closed when the capture before is at its end; of run
 }
@@ -176,22 +177,14 @@ func (h *Hub) each(do func(*Feed)) {
 	}
 }
 
-// over reports whether nobody follows any more; the goroutine of run ends then.
-func (h *Hub) over() bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if len(h.feeds) == 0 {
-		h.running = false
-		return true
-	}
-	return false
-}
-
-// period returns how long the device is left alone between two looks.
+// period returns how long the device is left alone between two looks; an hour when it has to be off.
 func (h *Hub) period() time.Duration {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	d := time.Hour
+	if h.paused != nil {
+		return d
+	}
 	for f := range h.feeds {
 		d = min(d, f.every)
 	}
@@ -214,17 +207,29 @@ func (h *Hub) run() {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {
-		if h.period() == time.Hour { // nobody
+		if h.period() == time.Hour { // nobody, or the machine sleeps
 			h.end(c)
 			c = nil
-			if h.over() {
+			over, wait := h.off(h.closing == nil)
+			if over {
 				return
+			}
+			if wait {
+				select {
+				case <-h.kick:
+				case <-h.closing:
+					h.closing = nil
+				}
 			}
 			continue
 		}
 		var sleep time.Duration
 		if c == nil {
 			started, err := h.start()
+			if h.period() == time.Hour {
+				c = started
+				continue
+			}
 			if err == nil {
 				c, wait = started, again
 			} else {

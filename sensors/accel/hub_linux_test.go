@@ -91,6 +91,46 @@ func TestHubStopsTheDeviceWithTheLastPermit(t *testing.T) {
 	eventually(t, "its rate is put back", func() bool { return m.Attribute(node, "in_accel_sampling_frequency") == "50.000000" })
 }
 
+// TestHubPause: while the machine sleeps the device is off, whoever follows, and afterwards it goes on.
+func TestHubPause(t *testing.T) {
+	m, hub := machine(t)
+	_, _, p := setup(t)
+	on := func() bool { return m.Attribute(node, "buffer/enable") == "1" }
+	hub.Pause() // nobody follows
+	var got atomic.Int64
+	feed, err := hub.Follow(p, 20*time.Millisecond, true, func(s []accel.Sample) { got.Add(int64(len(s))) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	hub.Pause()
+	if on() {
+		t.Fatal("the device runs during the pause")
+	}
+	for range 3 {
+		hub.Resume()
+		eventually(t, "the device runs", on)
+		before := got.Load()
+		if err := m.Feed(40_000_000, 10, -20, 1000); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "a sample", func() bool { return got.Load() > before })
+		hub.Pause()
+		if on() {
+			t.Error("the device runs during the pause")
+		}
+		if feed.Problem() != nil {
+			t.Errorf("a pause is no problem: %v", feed.Problem())
+		}
+	}
+	feed.Close()
+	hub.Resume()
+	if feed, err = hub.Follow(p, 20*time.Millisecond, true, func([]accel.Sample) {}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the device runs", on)
+	feed.Close()
+}
+
 func TestHubBurst(t *testing.T) {
 	m, hub := machine(t)
 	_, _, p := setup(t)

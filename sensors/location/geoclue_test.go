@@ -1,13 +1,10 @@
 package location_test
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"math"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -21,40 +18,13 @@ import (
 	"github.com/scruple-agent/scruple/agent/consent/consenttest"
 	"github.com/scruple-agent/scruple/sensors"
 	"github.com/scruple-agent/scruple/sensors/location"
+	"github.com/scruple-agent/scruple/sensors/sensortest"
 )
 
 // bus starts a private bus and returns its address.
 func bus(t *testing.T) string {
 	t.Helper()
-	path, err := exec.LookPath("dbus-daemon")
-	if err != nil {
-		t.Skip("MISSING: dbus-daemon: no GeoClue was spoken to")
-	}
-	dir := t.TempDir()
-	config := filepath.Join(dir, "bus.conf")
-	// SetProperty and the like are all allowed: who may speak to GeoClue is not what is tested.
-	if err := os.WriteFile(config, fmt.Appendf(nil, `<busconfig><type>session</type><listen>unix:path=%s/bus</listen>
-<auth>EXTERNAL</auth><policy context="default"><allow send_destination="*" eavesdrop="true"/><allow eavesdrop="true"/>
-<allow own="*"/></policy></busconfig>`, dir), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(path, "--config-file="+config, "--nofork", "--nopidfile", "--print-address=1")
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
-	address, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		t.Fatal(err)
-	}
-	return strings.TrimSpace(address)
+	return sensortest.Bus(t, "no GeoClue was spoken to")
 }
 
 const (
