@@ -18,12 +18,16 @@ import (
 	"time"
 
 	"github.com/golang/geo/s2"
+
+	"github.com/scruple-agent/scruple/uploader/wire"
 )
 
 // TestServices runs the built daemon against real services of this machine, on loopback and on buses of their own.
 func TestServices(t *testing.T) {
 	t.Run("gpsd", gpsdRig)
+	t.Run("geoclue", geoclueRig)
 	t.Run("radicale", radicaleRig)
+	t.Run("mocks", mocksRig)
 }
 
 const nearby = "location/nearby"
@@ -65,22 +69,7 @@ func gpsdRig(t *testing.T) {
 	})
 	t.Run("only-cells-arrive", func(t *testing.T) {
 		items := h.arrived(consent, cellFields...)
-		if len(items) == 0 || places < 1 {
-			t.Fatalf("%d cells of %d places", len(items), places)
-		}
-		for _, it := range items {
-			cell := s2.CellIDFromToken(it.Fields["cell"].(string))
-			if !cell.IsValid() || cell.Level() > 12 || it.Time%3600 != 0 {
-				t.Errorf("level %d, time %d", cell.Level(), it.Time%3600)
-			}
-		}
-		for _, body := range h.left(nearby) {
-			for _, word := range []string{"lat", "lon", "alt", "speed", "track", "3954", "39.9", "116.3"} {
-				if strings.Contains(body, word) {
-					t.Errorf("%q stands in what left", word)
-				}
-			}
-		}
+		h.cells(t, items)
 		t.Logf("%d cells of %d places", len(items), places)
 	})
 	t.Run("withdrawal", func(t *testing.T) {
@@ -123,8 +112,8 @@ func gpsdRig(t *testing.T) {
 	})
 }
 
-// watch has the application open a session, and waits until positions flow through the proxy.
-func (h *house) watch(t *testing.T, proxy *tap) {
+// use has the application open a session, and waits until a cell arrives.
+func (h *house) use(t *testing.T) {
 	t.Helper()
 	_, err := h.app.OpenSession(t.Context(), nearby, 10*time.Minute)
 	must(t, err)
@@ -133,9 +122,34 @@ func (h *house) watch(t *testing.T, proxy *tap) {
 		t.Fatal("no consent")
 	}
 	eventually(t, "a cell arrives", func() bool { return len(h.arrived(consent, cellFields...)) > 0 })
-	if open, _ := proxy.connections(); open != 1 {
-		t.Errorf("%d connections during the capture", open)
+}
+
+// cells checks that what arrived, and what left, is cells of the granted level and the hour.
+func (h *house) cells(t *testing.T, items []wire.Item) {
+	t.Helper()
+	if len(items) == 0 {
+		t.Error("nothing arrived")
 	}
+	for _, it := range items {
+		token, _ := it.Fields["cell"].(string)
+		if cell := s2.CellIDFromToken(token); !cell.IsValid() || cell.Level() > 12 || it.Time%3600 != 0 {
+			t.Errorf("level %d, time %d", cell.Level(), it.Time%3600)
+		}
+	}
+	for _, body := range h.left(nearby) {
+		for _, word := range []string{"lat", "lon", "alt", "speed", "track", "3954", "39.9", "116.3"} {
+			if strings.Contains(body, word) {
+				t.Errorf("%q stands in what left", word)
+			}
+		}
+	}
+}
+
+// watch uses the location, through the proxy.
+func (h *house) watch(t *testing.T, proxy *tap) {
+	t.Helper()
+	h.use(t)
+	eventually(t, "one connection is open", func() bool { open, _ := proxy.connections(); return open == 1 })
 }
 
 // invented is the name of the capture that is always there.
