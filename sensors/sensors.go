@@ -14,7 +14,15 @@ import (
 
 // ErrAbsent says that the device has no such sensor, or that its service is not there. It is an answer, not a
 // fault: status shows it, and nothing is retried hot. It matches errors.ErrUnsupported.
-var ErrAbsent = fmt.Errorf("absent: %w", errors.ErrUnsupported)
+var ErrAbsent error = absent{}
+
+type absent struct{}
+
+// Error returns one word, which ends the sentence that Absent begins.
+func (absent) Error() string { return "absent" }
+
+// Is makes it an errors.ErrUnsupported.
+func (absent) Is(target error) bool { return target == errors.ErrUnsupported }
 
 // Absent returns an error that matches ErrAbsent and says what is missing. What must not hold a personal
 // value: name the kind of file or service, never a path of the person's.

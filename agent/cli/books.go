@@ -32,7 +32,7 @@ func (a *app) writeBooks(w io.Writer, s control.Status) {
 			}
 			var failed string
 			if b.Error != "" {
-				failed = fmt.Sprintf(a.t(T{"last try failed: %s", "最近一次失败：%s"}), b.Error)
+				failed = fmt.Sprintf(a.t(T{"last try failed: %s", "最近一次失败：%s"}), a.trouble(b.Error))
 			}
 			rows = append(rows, []string{"  " + name, read, join("; ", failed, counts(b.Counts))})
 		}

@@ -84,7 +84,11 @@ func (a *app) why(t control.Tuple) string {
 	var next string
 	switch {
 	case t.Reason != "":
-		next = join(": ", a.reason(t.Reason), t.Detail)
+		detail := t.Detail
+		if t.Reason == control.ReasonSourceAbsent || t.Reason == control.ReasonSourceError {
+			detail = a.trouble(detail)
+		}
+		next = join(": ", a.reason(t.Reason), detail)
 		if !t.Due.IsZero() {
 			next = join("; ", next, fmt.Sprintf(a.t(T{"again at %s", "将于 %s 重试"}), when(t.Due)))
 		}

@@ -73,5 +73,5 @@ func (l *lines) over(ctx context.Context, err error) error {
 	if errors.As(err, &timeout) && timeout.Timeout() {
 		return ErrSilent
 	}
-	return sensors.Absent("what was connected (it closed the connection)")
+	return sensors.Absent("the other end (it closed the connection)")
 }

@@ -217,7 +217,7 @@ func (h *house) says(tuple string) (en, zh string) {
 		out, err := cmd.Output()
 		must(h.t, err)
 		for line := range strings.Lines(string(out)) {
-			if strings.HasPrefix(line, tuple) {
+			if strings.HasPrefix(line, tuple) && both[lang] == "" {
 				both[lang] = strings.TrimSpace(line)
 			}
 		}

@@ -28,6 +28,8 @@ func TestServices(t *testing.T) {
 	t.Run("geoclue", geoclueRig)
 	t.Run("radicale", radicaleRig)
 	t.Run("mocks", mocksRig)
+	t.Run("gpsd-lies", liesRig)
+	t.Run("books-misbehave", booksRig)
 }
 
 const nearby = "location/nearby"

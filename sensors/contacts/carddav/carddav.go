@@ -43,7 +43,7 @@ var (
 	ErrAddress     = errors.New("carddav: not an https address (or http on this machine), or one with a password in it")
 	ErrCertificate = errors.New("carddav: the server's certificate is not trusted")
 	ErrRefused     = errors.New("carddav: the server refuses the user or the password")
-	ErrRedirect    = errors.New("carddav: the server redirects to another host")
+	ErrRedirect    = errors.New("carddav: the server redirects to another host, or in a circle")
 	ErrTimeout     = errors.New("carddav: the server did not answer in time")
 	ErrUnreachable = errors.New("carddav: the server cannot be reached")
 	ErrStatus      = errors.New("carddav: the server answered with an error")
