@@ -28,28 +28,50 @@ import (
 // errEpoch says that the controller's epoch key did not arrive.
 var errEpoch = errors.New("the controller's contacts key is not here")
 
-// readContacts makes one pass over everything that the settings name, and reports all of it together. What did not
-// change since the last pass is not read again. If one source fails, nothing is reported: the set without it would tell the
-// controller that the people in it are gone.
+// A book that changes while it is read is read again after a moment, so often at most.
+const (
+	passes   = 3
+	movement = time.Second
+)
+
+// readContacts reads until nothing changes meanwhile: who is just being written would be missing until the next reading.
 func (c *collection) readContacts(ctx context.Context, p consent.Permit) ([]minimise.Report, error) {
+	for pass := 1; ; pass++ {
+		made, moved, err := c.passContacts(ctx, p)
+		if err != nil || moved == 0 || pass == passes {
+			return made, err
+		}
+		select {
+		case <-time.After(movement):
+		case <-p.Done():
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// passContacts makes one pass over everything that the settings name, and reports all of it together. What did not
+// change since the last pass is not read again. If one source fails, nothing is reported: the set without it would tell the
+// controller that the people in it are gone. moved is how much changed meanwhile.
+func (c *collection) passContacts(ctx context.Context, p consent.Permit) (made []minimise.Report, moved int, err error) {
 	books, err := c.openBooks(p)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	defer books.close()
 	defer debug.FreeOSMemory() // a large book takes tens of megabytes, and the next pass is a week away
 	epoch, err := c.agent.uploader.Epoch(ctx, p.Consent())
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errEpoch, err)
+		return nil, 0, fmt.Errorf("%w: %w", errEpoch, err)
 	}
 	pass, err := minimise.NewContacts(p, c.agent.sources.region, epoch, time.Now())
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	defer pass.Close()
 	dataKey, err := c.agent.ring.DataKey(p.Consent())
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	defer clear(dataKey)
 	memory, err := pass.Remember(dataKey, Version, c.agent.memories.load(p.Consent()))
@@ -57,31 +79,32 @@ func (c *collection) readContacts(ctx context.Context, p consent.Permit) ([]mini
 	case errors.Is(err, minimise.ErrContactsMemory):
 		c.agent.log.Warn("the address book is read anew", zap.Stringer("tuple", c.tuple), zap.Error(err))
 	case err != nil:
-		return nil, err
+		return nil, 0, err
 	}
 	for _, b := range books {
 		b.source.Remember(memory, time.Now())
 		err := b.read(ctx, pass)
 		c.noteBook(p, b, err)
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
+		moved += b.source.Moved()
 	}
 	padKey, err := hkdf.Key(sha256.New, dataKey, nil, "scruple/contacts/pad/1", 32)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	c.note(books, pass)
 	report, err := pass.Report(padKey, time.Now())
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	if sealed, changed := memory.Seal(); changed {
 		if err := c.agent.memories.save(p, sealed); err != nil { // the next pass reads what it would have known
 			c.agent.log.Warn("what was read of the address book is not remembered", zap.Stringer("tuple", c.tuple), zap.Error(err))
 		}
 	}
-	return []minimise.Report{report}, nil
+	return []minimise.Report{report}, moved, nil
 }
 
 // openBook is a source of the address book that is open for a pass.
@@ -193,6 +216,9 @@ func (c *collection) note(books openBooks, pass *minimise.Contacts) {
 	counts := map[string]int{}
 	for _, b := range books {
 		addStats(counts, b.source.Stats())
+		if n := b.source.Moved(); n > 0 {
+			counts["changed-while-read"] += n
+		}
 	}
 	for word, n := range pass.Skipped() {
 		counts["skipped-"+word] += n

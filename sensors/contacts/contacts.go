@@ -146,5 +146,9 @@ func (s *Source) Next(ctx context.Context) (Entry, error) {
 // Stats returns the counts so far.
 func (s *Source) Stats() Stats { return s.scan.Stats() }
 
+// Moved returns how many files and folders changed while they were read, or just before; what was read may then be half of
+// what somebody writes. It counts in passes with a Memory, on systems that tell the state of a file.
+func (s *Source) Moved() int { return s.scan.r.moved }
+
 // Close ends reading. It may be called more than once.
 func (s *Source) Close() error { return s.scan.Close() }

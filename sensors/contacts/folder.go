@@ -123,7 +123,7 @@ const askEvery = 256
 
 // Next implements Shelf.
 func (f *folders) Next(_ context.Context, r *Reading) (io.Reader, error) {
-	f.leave()
+	f.leave(r)
 	for i := 1; ; i++ {
 		ask := r.Ended
 		if i%askEvery == 0 {
@@ -146,6 +146,7 @@ func (f *folders) Next(_ context.Context, r *Reading) (io.Reader, error) {
 		}
 		d := &f.dirs[n-1]
 		if len(d.todo) == 0 && !f.list(r, d) {
+			r.left(d.dir.state())
 			d.dir.close()
 			f.dirs = f.dirs[:n-1]
 			continue
@@ -206,8 +207,11 @@ func (f *folders) take(r *Reading, d *folder, n node) bool {
 func (f *folders) begin(r *Reading, file *file, m mark, err error, key Key, base, path string) bool {
 	if err != nil {
 		word := skipUnreadable
-		if errors.Is(err, errSpecial) {
+		switch {
+		case errors.Is(err, errSpecial):
 			word = skipSpecial
+		case errors.Is(err, fs.ErrNotExist):
+			r.moved++
 		}
 		r.skip(Place{Reason: word}, filepath.Join(base, path))
 		return false
@@ -230,6 +234,9 @@ func (f *folders) enter(r *Reading, sub *dir, err error, d *folder, name string)
 		next.path = filepath.Join(d.path, name)
 	}
 	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			r.moved++
+		}
 		r.skip(Place{Reason: skipFolder}, next.path)
 		return
 	}
@@ -367,8 +374,11 @@ func (f *folders) text() io.Reader {
 }
 
 // leave closes the open file.
-func (f *folders) leave() {
+func (f *folders) leave(r *Reading) {
 	if f.file != nil {
+		if r != nil {
+			r.left(f.file.state())
+		}
 		f.file.close()
 		f.file = nil
 	}
@@ -376,7 +386,7 @@ func (f *folders) leave() {
 
 // Close implements Shelf.
 func (f *folders) Close() error {
-	f.leave()
+	f.leave(nil)
 	for _, d := range f.dirs {
 		d.dir.close()
 	}

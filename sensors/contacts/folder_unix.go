@@ -97,6 +97,28 @@ func (d *dir) follow(name string) (*file, error) {
 	return &file{fd: -1, f: f}, nil
 }
 
+// state is that of the folder itself: it changes with the names in it.
+func (d *dir) state() mark {
+	var st unix.Stat_t
+	if unix.Fstat(d.fd, &st) != nil {
+		return mark{}
+	}
+	return markOf(&st)
+}
+
+// state is that of the file now.
+func (f *file) state() mark {
+	var st unix.Stat_t
+	fd := f.fd
+	if f.f != nil {
+		fd = int(f.f.Fd())
+	}
+	if unix.Fstat(fd, &st) != nil {
+		return mark{}
+	}
+	return markOf(&st)
+}
+
 // file is an open file, without what os.File adds for files that one must wait
 // for, which is a third of the price of a small one.
 type file struct {

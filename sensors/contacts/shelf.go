@@ -139,6 +139,7 @@ type Reading struct {
 	item  Item // being read
 	keep  bool
 	open  bool // item is set
+	moved int  // files and folders that changed while the pass ran
 }
 
 // Check tells why reading must end, if it must. A Shelf asks before everything
@@ -193,6 +194,16 @@ func (r *Reading) file(key Key, m mark) Item {
 func (r *Reading) settled(m mark) bool {
 	last := r.began.Add(-settled).UnixNano()
 	return m.mtime < last && m.ctime < last
+}
+
+// lately is how long before a pass a change counts as one during it: clocks of file systems tick slowly.
+const lately = 100 * time.Millisecond
+
+// left takes the state of a file or folder at the end of reading it.
+func (r *Reading) left(m mark) {
+	if r.mem != nil && m.ctime >= r.began.Add(-lately).UnixNano() {
+		r.moved++
+	}
 }
 
 // Stay counts all items of the memory's group but those of changed as unchanged.
