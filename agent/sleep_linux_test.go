@@ -66,12 +66,13 @@ func (l *logind) inhibit(what, _, _, mode string) (dbus.UnixFD, *dbus.Error) {
 	defer l.mu.Unlock()
 	l.locks, l.asked = append(l.locks, ours), append(l.asked, what+" "+mode)
 	l.t.Cleanup(func() { ours.Close() })
+	fd := dbus.UnixFD(theirs.Fd())
 	l.sent.Add(1)
 	time.AfterFunc(100*time.Millisecond, func() { // after it was sent
 		theirs.Close()
 		l.sent.Done()
 	})
-	return dbus.UnixFD(theirs.Fd()), nil
+	return fd, nil
 }
 
 // held returns how many inhibitors were ever taken.
