@@ -30,8 +30,9 @@ func (a *Agent) fallAsleep() {
 	closed := make(chan struct{})
 	go func() {
 		defer close(closed)
+		followed := a.endSessions()
 		a.sources.hub.Pause()
-		for _, ended := range a.endSessions() {
+		for _, ended := range followed {
 			<-ended
 		}
 	}()
