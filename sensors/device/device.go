@@ -161,10 +161,10 @@ func present(sys fs.FS) []string {
 // network finds the interface of the default route and what kind it is. Only the route's flags and its
 // interface's name are read, never an address.
 func network(proc, sys fs.FS) (kind, family string) {
-	v4, ok4 := defaultRoute(proc, "net/route", func(f []string) (string, bool) {
+	v4, ok4 := defaultRoute(proc, "self/net/route", func(f []string) (string, bool) {
 		return f[0], len(f) > 7 && f[1] == "00000000" && f[7] == "00000000"
 	})
-	v6, ok6 := defaultRoute(proc, "net/ipv6_route", func(f []string) (string, bool) {
+	v6, ok6 := defaultRoute(proc, "self/net/ipv6_route", func(f []string) (string, bool) {
 		return f[len(f)-1], len(f) == 10 && f[0] == strings.Repeat("0", 32) && f[1] == "00" && f[9] != "lo"
 	})
 	if !ok4 && !ok6 {

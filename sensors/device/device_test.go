@@ -59,39 +59,39 @@ func TestNetwork(t *testing.T) {
 		kind, family string
 	}{
 		{"no tables", nil, nil, Unknown, Unknown},
-		{"no route", map[string]string{"net/route": "Iface\tDestination\n", "net/ipv6_route": noRoute6}, nil, "none", "none"},
+		{"no route", map[string]string{"self/net/route": "Iface\tDestination\n", "self/net/ipv6_route": noRoute6}, nil, "none", "none"},
 		{
 			"wifi by type",
-			map[string]string{"net/route": route4},
+			map[string]string{"self/net/route": route4},
 			map[string]string{"class/net/wlan0/uevent": "DEVTYPE=wlan\nINTERFACE=wlan0\n"},
 			"wifi", "ipv4",
 		},
 		{
 			"wifi by folder",
-			map[string]string{"net/route": route4},
+			map[string]string{"self/net/route": route4},
 			map[string]string{"class/net/wlan0/uevent": "INTERFACE=wlan0\n", "class/net/wlan0/phy80211/index": "0"},
 			"wifi", "ipv4",
 		},
 		{
 			"cellular",
-			map[string]string{"net/ipv6_route": route6},
+			map[string]string{"self/net/ipv6_route": route6},
 			map[string]string{"class/net/wwan0/uevent": "DEVTYPE=wwan\n"},
 			"cellular", "ipv6",
 		},
 		{
 			"ethernet",
-			map[string]string{"net/route": route4, "net/ipv6_route": route6},
+			map[string]string{"self/net/route": route4, "self/net/ipv6_route": route6},
 			map[string]string{"class/net/wlan0/uevent": "INTERFACE=x\n", "class/net/wlan0/device/vendor": "x", "class/net/wlan0/type": "1\n"},
 			"ethernet", "both",
 		},
 		{
 			"virtual",
-			map[string]string{"net/route": route4},
+			map[string]string{"self/net/route": route4},
 			map[string]string{"class/net/wlan0/uevent": "DEVTYPE=bridge\n"},
 			"virtual", "ipv4",
 		},
-		{"interface gone", map[string]string{"net/route": route4}, nil, Unknown, "ipv4"},
-		{"hostile name", map[string]string{"net/route": "../../etc\t00000000\t0\t0\t0\t0\t0\t00000000\t0\t0\t0\n"}, nil, "none", "none"},
+		{"interface gone", map[string]string{"self/net/route": route4}, nil, Unknown, "ipv4"},
+		{"hostile name", map[string]string{"self/net/route": "../../etc\t00000000\t0\t0\t0\t0\t0\t00000000\t0\t0\t0\n"}, nil, "none", "none"},
 	} {
 		kind, family := network(files(tc.proc), files(tc.sys))
 		if kind != tc.kind || family != tc.family {
@@ -137,7 +137,7 @@ func TestNeverOpensAnIdentifier(t *testing.T) {
 		"class/net/wlan0/uevent": "DEVTYPE=wlan\n", "firmware/devicetree/base/serial-number": "canary",
 		"bus/iio/devices/iio:device0/name": "x", "bus/iio/devices/iio:device0/serialnumber": "canary",
 	})
-	proc := watch(map[string]string{"net/route": route4, "sys/kernel/random/boot_id": "canary", "sys/kernel/hostname": "canary"})
+	proc := watch(map[string]string{"self/net/route": route4, "sys/kernel/random/boot_id": "canary", "sys/kernel/hostname": "canary"})
 	etc := watch(map[string]string{"os-release": "ID=debian\n", "machine-id": "canary", "hostname": "canary"})
 	s := Sample{Model: model(sys), Sensors: present(sys)}
 	s.OS, s.OSVersion = system(etc)
