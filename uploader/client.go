@@ -41,6 +41,8 @@ type Refusal struct {
 	Detail string           // in the controller's words, one short line
 	// RetryAfter is how long the server asks to wait, 0 when it does not say.
 	RetryAfter time.Duration
+	// Changes is the number of changes of the consent that a batch has to name, with wire.ProblemChanged.
+	Changes uint64
 }
 
 // Error returns one line.
@@ -147,7 +149,7 @@ func (c *client) do(ctx context.Context, method, path string, body []byte, encod
 	}
 	r := &Refusal{Status: a.status, RetryAfter: retryAfter(a.header.Get("Retry-After"), time.Now())}
 	if p, err := wire.DecodeProblem(a.body); err == nil {
-		r.Kind, r.Detail = p.Kind(), p.Detail
+		r.Kind, r.Detail, r.Changes = p.Kind(), p.Detail, p.Changes
 		if r.Detail == "" {
 			r.Detail = p.Title
 		}

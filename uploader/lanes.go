@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"time"
 
 	"go.uber.org/zap"
@@ -243,10 +244,12 @@ func (u *Uploader) sendBatches(ctx context.Context, t *task) (Result, error) {
 	}
 	u.rideNotices(ctx, c) // first: a breach stops what would follow
 	again := false        // the controller was told about the consent once more
+	renumbered := false
 	for {
 		if err := u.behind(id, t.controller); err != nil {
 			return result, err
 		}
+		changes := u.changesOf(id) // before the batch is read: a batch of before a change never names it
 		batch, err := u.o.Spool.Next(id)
 		if errors.Is(err, spool.ErrEmpty) {
 			return result, nil
@@ -254,7 +257,7 @@ func (u *Uploader) sendBatches(ctx context.Context, t *task) (Result, error) {
 		if err != nil {
 			return result, err
 		}
-		receipt, err := u.sendBatch(ctx, c, id, batch)
+		receipt, err := u.sendBatch(ctx, c, id, batch, changes)
 		var refusal *Refusal
 		switch {
 		case errors.Is(err, errOutdated):
@@ -268,6 +271,7 @@ func (u *Uploader) sendBatches(ctx context.Context, t *task) (Result, error) {
 			result.Bytes += int64(len(batch.Body))
 			result.Matches += receipt.Matches
 			u.sent(t)
+			renumbered = false
 			continue
 		case !errors.As(err, &refusal):
 			return result, err
@@ -276,6 +280,12 @@ func (u *Uploader) sendBatches(ctx context.Context, t *task) (Result, error) {
 			if err := u.introduceAgain(ctx, c, t); err != nil {
 				return result, fmt.Errorf("introduce the consent again: %w", err)
 			}
+			continue
+		case refusal.Kind == wire.ProblemChanged && !renumbered:
+			renumbered = true
+			u.mu.Lock()
+			u.changes[id] = refusal.Changes
+			u.mu.Unlock()
 			continue
 		case withdrawnThere(err):
 			err = errors.Join(u.compareNow(ctx, c, id), err)
@@ -288,9 +298,17 @@ func (u *Uploader) sendBatches(ctx context.Context, t *task) (Result, error) {
 	}
 }
 
+// changesOf returns how many changes of a consent its controller has taken, as it said last; 0 after a start. A number above 0 is known only
+// after the controller has taken a change, which is sent when it has been made here; so what is read of the spool afterwards is changed.
+func (u *Uploader) changesOf(id wire.UUID) uint64 {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.changes[id]
+}
+
 // sendBatch sends one batch and takes it out of the spool when the controller has confirmed it. The consent is asked for
 // right before the send, and the request ends when the consent does.
-func (u *Uploader) sendBatch(ctx context.Context, c *client, id wire.UUID, batch spool.Sending) (wire.Receipt, error) {
+func (u *Uploader) sendBatch(ctx context.Context, c *client, id wire.UUID, batch spool.Sending, changes uint64) (wire.Receipt, error) {
 	ctx, cancel := u.o.Register.Context(ctx, id)
 	defer cancel()
 	ctx, land := u.whileAllowed(ctx, c.controller.ID)
@@ -315,6 +333,9 @@ func (u *Uploader) sendBatch(ctx context.Context, c *client, id wire.UUID, batch
 	if err := u.o.Register.InForce(id); err != nil {
 		u.ended(entry, 0, fmt.Errorf("not sent: %w", err))
 		return wire.Receipt{}, err
+	}
+	if changes > 0 { // not in the journal, which keeps a body once, however often it is sent
+		path += "?" + wire.ChangesParameter + "=" + strconv.FormatUint(changes, 10)
 	}
 	receipt, _, status, err := c.confirm(ctx, path, batch.Body, "zstd", wire.ReceiptBatch, id)
 	u.ended(entry, status, err)

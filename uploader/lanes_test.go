@@ -364,7 +364,7 @@ func TestRefusals(t *testing.T) {
 	for kind, parks := range map[wire.ProblemType]string{
 		wire.ProblemUndeclaredField: "batch", wire.ProblemWrongEpoch: "batch", wire.ProblemBodyDiffers: "batch", wire.ProblemTooLarge: "batch",
 		wire.ProblemMalformed: "batch", wire.ProblemConsentWithdrawn: "consent", wire.ProblemConsentExpired: "consent",
-		wire.ProblemPolicyMismatch: "consent", wire.ProblemWrongController: "consent", wire.ProblemSlowDown: "", "unheard-of": "",
+		wire.ProblemPolicyMismatch: "consent", wire.ProblemWrongController: "consent", wire.ProblemSlowDown: "", wire.ProblemChanged: "", "unheard-of": "",
 	} {
 		t.Run(string(kind), func(t *testing.T) {
 			h := newHouse(t, Options{})

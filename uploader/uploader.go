@@ -86,7 +86,8 @@ type Uploader struct {
 	mu       sync.Mutex
 	tasks    map[taskID]*task
 	answered map[wire.UUID]*answerState
-	compared map[wire.UUID]bool // consents whose latest message the controller has shown since the start
+	compared map[wire.UUID]bool   // consents whose latest message the controller has shown since the start
+	changes  map[wire.UUID]uint64 // what the controller said last of how many changes of a consent it has taken
 
 	announced map[policy.ControllerID]*noticeState
 	places    map[policy.ControllerID]placed                                // where each controller last said that it is
@@ -153,7 +154,7 @@ func New(o Options) *Uploader {
 		o.Dial = (&net.Dialer{Timeout: dialTime}).DialContext
 	}
 	u := &Uploader{
-		o: o, kick: make(chan struct{}, 1), kickAnswers: make(chan struct{}, 1), answered: map[wire.UUID]*answerState{}, tasks: map[taskID]*task{}, compared: map[wire.UUID]bool{},
+		o: o, kick: make(chan struct{}, 1), kickAnswers: make(chan struct{}, 1), answered: map[wire.UUID]*answerState{}, tasks: map[taskID]*task{}, compared: map[wire.UUID]bool{}, changes: map[wire.UUID]uint64{},
 		announced: map[policy.ControllerID]*noticeState{}, asked: map[policy.ControllerID]time.Time{},
 		places:  map[policy.ControllerID]placed{},
 		flights: map[policy.ControllerID]map[*context.CancelCauseFunc]struct{}{},

@@ -44,6 +44,10 @@ func (rv *Receiver) putBatch(w http.ResponseWriter, r *http.Request, c caller) (
 		_, _ = io.Copy(io.Discard, http.MaxBytesReader(w, r.Body, wire.MaxBody))
 		return answer{}, errNotYours
 	}
+	named, err := namedChanges(r)
+	if err != nil {
+		return answer{}, err
+	}
 	body, err := readBody(w, r, wire.MaxBody, "zstd")
 	if err != nil {
 		return answer{}, err
@@ -62,7 +66,7 @@ func (rv *Receiver) putBatch(w http.ResponseWriter, r *http.Request, c caller) (
 	if b.ID != id {
 		return answer{}, refuse(wire.ProblemMalformed, "the batch has another id than the path")
 	}
-	in := incoming{batch: b, body: body, hash: wire.HashOf(body), now: rv.cfg.Now()}
+	in := incoming{batch: b, body: body, hash: wire.HashOf(body), now: rv.cfg.Now(), changes: named}
 	var receipt []byte
 	err = rv.cfg.Store.update(r.Context(), func(tx *sql.Tx) (err error) {
 		receipt, err = rv.storeBatch(tx, in, c)
@@ -84,6 +88,8 @@ type incoming struct {
 	body  []byte // as sent
 	hash  wire.Hash
 	now   time.Time
+	// changes is the number of changes that the device knew of when it sent it.
+	changes uint64
 }
 
 // storeBatch checks and stores a batch in one transaction, so that no withdrawal can come between.
@@ -110,6 +116,9 @@ func (rv *Receiver) storeBatch(tx queryer, in incoming, c caller) ([]byte, error
 	}
 	e, err := rv.inForce(a, in.batch.Subtree, in.now)
 	if err != nil {
+		return nil, err
+	}
+	if err := in.current(tx); err != nil {
 		return nil, err
 	}
 	if e.Purpose.Lane == policy.LaneAnalytics {

@@ -132,6 +132,12 @@ func (rv *Receiver) handleCase(tx queryer, m wire.Case, now time.Time) (outcome,
 		return refusedCase(wire.ReasonAccountClosed, "The account was closed. 账号已注销。"), nil
 	}
 	switch m.Kind {
+	case wire.CaseCorrection, wire.CaseErasure, wire.CaseClosure:
+		if err := countChange(tx, m.Consent); err != nil {
+			return outcome{}, err
+		}
+	}
+	switch m.Kind {
 	case wire.CaseComplaint:
 		return outcome{state: wire.CaseReceived}, nil
 	case wire.CaseAccess:

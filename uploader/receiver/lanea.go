@@ -341,6 +341,9 @@ func (rv *Receiver) putErasure(w http.ResponseWriter, r *http.Request, c caller)
 		if err != nil {
 			return err
 		}
+		if err := countChange(tx, m.Consent); err != nil {
+			return err
+		}
 		if err := remember(tx, m.Consent, m.Sequence, false, body); err != nil {
 			return err
 		}
@@ -372,6 +375,7 @@ func forget(tx queryer, consent wire.UUID) error {
 		"DELETE FROM consents WHERE id = ?",
 		"DELETE FROM receipts WHERE consent = ? AND kind = 'consent'",
 		"DELETE FROM latest WHERE consent = ? AND NOT withdrawal",
+		"DELETE FROM changes WHERE consent = ?",
 		"UPDATE approvals SET evidence = NULL WHERE consent = ?",
 	} {
 		if _, err := tx.Exec(q, consent[:]); err != nil {

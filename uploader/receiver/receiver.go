@@ -214,6 +214,8 @@ type Refusal struct {
 	Detail string
 	// RetryAfter is sent with slow-down, in whole seconds.
 	RetryAfter time.Duration
+	// Changes is sent with changed-since: the number that a batch has to name.
+	Changes uint64
 }
 
 // Error returns the kind and the detail.
@@ -245,6 +247,7 @@ var titles = map[wire.ProblemType]string{
 	wire.ProblemGuardian:         "a guardian's approval is needed",
 	wire.ProblemMalformed:        "malformed",
 	wire.ProblemCaseUnknown:      "no such case",
+	wire.ProblemChanged:          "sent before a change",
 }
 
 // fail answers with a problem (RFC 9457).
@@ -276,7 +279,7 @@ func (rv *Receiver) fail(w http.ResponseWriter, rt route, err error) {
 }
 
 func problem(r *Refusal) wire.Problem {
-	return wire.Problem{Type: wire.ProblemBase + string(r.Kind), Title: titles[r.Kind], Status: r.Kind.Status(), Detail: r.Detail}
+	return wire.Problem{Type: wire.ProblemBase + string(r.Kind), Title: titles[r.Kind], Status: r.Kind.Status(), Detail: r.Detail, Changes: r.Changes}
 }
 
 func writeProblem(w http.ResponseWriter, p wire.Problem) {

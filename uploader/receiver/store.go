@@ -102,7 +102,7 @@ CREATE TABLE IF NOT EXISTS latest (
 `
 
 // schema3 is what version 3 has more than version 2: each part of the receiver that came with it has its tables in its own file.
-const schema3 = schemaCases + schemaNotices + schemaGuardians + schemaAnalytics + `
+const schema3 = schemaCases + schemaNotices + schemaGuardians + schemaAnalytics + schemaChanges + `
 PRAGMA user_version = 3;
 `
 

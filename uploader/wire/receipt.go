@@ -136,7 +136,13 @@ const (
 	ProblemMalformed ProblemType = "malformed"
 	// ProblemCaseUnknown answers whoever asks about a case that did not come with this key.
 	ProblemCaseUnknown ProblemType = "case-unknown"
+	// ProblemChanged answers a batch that was sent before the latest change of what is held of its consent: an erasure, a correction, the
+	// closing of the account. Problem.Changes is the number that it has to name.
+	ProblemChanged ProblemType = "changed-since"
 )
+
+// ChangesParameter is the parameter of PUT /v1/batches/{id} that names how many changes of its consent the sender knew of; absent is 0.
+const ChangesParameter = "changes"
 
 // ProblemBase is the prefix of every problem's type URI.
 const ProblemBase = "urn:scruple:problem:"
@@ -144,7 +150,7 @@ const ProblemBase = "urn:scruple:problem:"
 // Status returns the HTTP status that goes with a refusal.
 func (p ProblemType) Status() int {
 	switch p {
-	case ProblemBodyDiffers:
+	case ProblemBodyDiffers, ProblemChanged:
 		return http.StatusConflict
 	case ProblemTooLarge:
 		return http.StatusRequestEntityTooLarge
@@ -163,6 +169,8 @@ type Problem struct {
 	Title  string `json:"title"`
 	Status int    `json:"status"`
 	Detail string `json:"detail,omitempty"`
+	// Changes comes with ProblemChanged.
+	Changes uint64 `json:"changes,omitempty"`
 }
 
 // Kind returns the problem's place in the closed list, or "" when it is not in it.
@@ -174,7 +182,7 @@ func (p Problem) Kind() ProblemType {
 	switch p := ProblemType(kind); p {
 	case ProblemConsentUnknown, ProblemConsentWithdrawn, ProblemConsentExpired, ProblemPolicyMismatch, ProblemUndeclaredField,
 		ProblemWrongController, ProblemWrongEpoch, ProblemBodyDiffers, ProblemTooLarge, ProblemSlowDown, ProblemGuardian, ProblemMalformed,
-		ProblemCaseUnknown:
+		ProblemCaseUnknown, ProblemChanged:
 		return p
 	}
 	return ""

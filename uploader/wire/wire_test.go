@@ -408,7 +408,7 @@ func TestProblems(t *testing.T) {
 	}
 	for p, want := range map[ProblemType]int{
 		ProblemBodyDiffers: http.StatusConflict, ProblemTooLarge: http.StatusRequestEntityTooLarge, ProblemSlowDown: http.StatusTooManyRequests,
-		ProblemMalformed: http.StatusBadRequest, ProblemConsentUnknown: http.StatusForbidden,
+		ProblemMalformed: http.StatusBadRequest, ProblemConsentUnknown: http.StatusForbidden, ProblemChanged: http.StatusConflict,
 	} {
 		if got := p.Status(); got != want {
 			t.Errorf("status of %s: got %d, want %d", p, got, want)

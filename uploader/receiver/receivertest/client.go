@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
 	"io"
 	"math/big"
 	"net/http"
@@ -203,10 +204,21 @@ func Pack(t testing.TB, b wire.Batch) []byte {
 	return body
 }
 
-// PutBatch sends a packed batch.
+// PutBatch sends a packed batch, as one does who knows of all changes.
 func (c *Client) PutBatch(t testing.TB, id wire.UUID, body []byte) Answer {
 	t.Helper()
-	return c.Do(t.Context(), http.MethodPut, "/v1/batches/"+id.String(), body, "zstd")
+	a := c.PutBatchUnder(t, id, body, 0)
+	if p, err := wire.DecodeProblem(a.Body); err == nil && p.Kind() == wire.ProblemChanged {
+		a = c.PutBatchUnder(t, id, body, p.Changes)
+	}
+	return a
+}
+
+// PutBatchUnder sends a packed batch under a number of changes.
+func (c *Client) PutBatchUnder(t testing.TB, id wire.UUID, body []byte, changes uint64) Answer {
+	t.Helper()
+	path := fmt.Sprintf("/v1/batches/%s?%s=%d", id, wire.ChangesParameter, changes)
+	return c.Do(t.Context(), http.MethodPut, path, body, "zstd")
 }
 
 // Send makes and sends one batch.
