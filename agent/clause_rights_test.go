@@ -1,6 +1,7 @@
 package agent_test
 
 import (
+	"context"
 	"encoding/json"
 	"os"
 	"os/exec"
@@ -174,6 +175,46 @@ func TestClause_6_2_ErasureByItemTimeAndKind(t *testing.T) {
 		t.Errorf("erasure of the profile: %+v", h.cases("erasure"))
 	}
 	h.must("data", "erase", "--all", "--yes")
+}
+
+// TestErasureOfManyIsAskedForFirst: everything is asked for before the first controller is waited for, also when the person does not wait and
+// when one part cannot be done here, which is said and repeated.
+func TestErasureOfManyIsAskedForFirst(t *testing.T) {
+	h := newHouse(t, receivertest.Options{})
+	broken := h.give("device/service")
+	h.give("profile/details")
+	h.give("profile/account")
+	h.introduced()
+	h.far.Faults.Next(receiver.Fault{On: "PUT /v1/cases/", Delay: time.Hour, Times: -1})
+	impatient, gone := context.WithCancel(t.Context())
+	go func() {
+		defer gone()
+		eventually(t, "the receiver is silent", func() bool { return h.far.Faults.Seen("PUT /v1/cases/") > 0 })
+	}()
+	all := control.EraseRequest{All: true, From: time.Unix(1, 0)}
+	if _, err := h.client.EraseParts(impatient, all); err == nil {
+		t.Error("the receiver was not silent")
+	}
+	eventually(t, "all three parts are asked for", func() bool { return len(h.cases("erasure")) == 3 })
+	h.far.Faults.Clear()
+	blocked := filepath.Join(h.dir, "state", "items", broken+".items")
+	if err := os.MkdirAll(filepath.Join(blocked, "in-the-way"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.client.EraseParts(t.Context(), all); err == nil {
+		t.Error("a part that cannot be done is not said")
+	}
+	if n := len(h.cases("erasure")); n != 6 {
+		t.Errorf("%d of 6 parts were asked for although one failed", n)
+	}
+	if err := os.RemoveAll(blocked); err != nil {
+		t.Fatal(err)
+	}
+	h.kill()
+	h.start()
+	eventually(t, "all are answered", func() bool {
+		return !slices.ContainsFunc(h.cases("erasure"), func(c control.Case) bool { return c.State != "done" })
+	})
 }
 
 // TestClause_6_2_ErasureSurvivesEverything: no answer drops it, nor does a crash; nothing that it takes out is sent meanwhile.
