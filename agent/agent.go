@@ -320,10 +320,10 @@ func (a *Agent) finish(id wire.UUID, t policy.Tuple) {
 // retryUnfinished is how long a failed step of a withdrawal waits.
 const retryUnfinished = time.Minute
 
-// finishWithdrawals repeats the steps for everything on disk whose key is gone. Opening the spool and the journal has
-// removed what it could; what is left is what could not be removed.
+// finishWithdrawals repeats the steps for everything on disk whose key is gone. Opening the stores has removed what it could; what is
+// left is what could not be removed.
 func (a *Agent) finishWithdrawals() {
-	for _, id := range slices.Concat(a.spool.Consents(), a.items.Consents(), a.memories.consents(), a.answers.Consents()) {
+	for _, id := range slices.Concat(a.spool.Consents(), a.items.Consents(), a.journal.Consents(), a.memories.consents(), a.answers.Consents()) {
 		if _, err := a.ring.DataKey(id); errors.Is(err, keyring.ErrNoKey) {
 			t, _ := a.tupleOf(id)
 			a.finish(id, t)

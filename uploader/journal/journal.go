@@ -121,17 +121,14 @@ func open(dir string, key func(wire.UUID) ([]byte, error), l Limits) (*Journal, 
 	if err := j.index.open(); err != nil {
 		return nil, fmt.Errorf("open egress journal: %w", err)
 	}
-	entries, err := os.ReadDir(j.bodies())
-	if err != nil {
+	if _, err := os.ReadDir(j.bodies()); err != nil {
 		return nil, fmt.Errorf("open egress journal: %w", err)
 	}
-	for _, e := range entries {
-		if id, err := wire.ParseUUID(e.Name()); err == nil {
-			key, err := j.key(id)
-			clear(key)
-			if errors.Is(err, keyring.ErrNoKey) {
-				_ = j.forget(id) // tried again at the next start; nobody can read it
-			}
+	for _, id := range j.Consents() {
+		key, err := j.key(id)
+		clear(key)
+		if errors.Is(err, keyring.ErrNoKey) {
+			_ = j.forget(id) // what is left is listed by Consents; nobody can read it
 		}
 	}
 	for _, b := range j.stored() {
@@ -374,6 +371,18 @@ func (j *Journal) forget(consent wire.UUID) error {
 		}
 	}
 	return durable.Remove(dir)
+}
+
+// Consents returns the consents of which bodies, or their folder, are on the disk. A folder that cannot be read has none that could be
+// forgotten.
+func (j *Journal) Consents() (list []wire.UUID) {
+	entries, _ := os.ReadDir(j.bodies())
+	for _, e := range entries {
+		if id, err := wire.ParseUUID(e.Name()); err == nil {
+			list = append(list, id)
+		}
+	}
+	return list
 }
 
 // Close closes the files. Everything recorded is already on the disk.

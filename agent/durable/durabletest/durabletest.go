@@ -24,6 +24,7 @@ type Steps struct {
 	torn    int
 	stopped bool
 	full    bool
+	fillAt  int    // 0: never
 	ballast string // the disk is full while this file exists
 	failing fault.Op
 	held    chan struct{}
@@ -54,7 +55,7 @@ func (s *Steps) StopAt(n, torn int) {
 func (s *Steps) Restart() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.count, s.stopAt, s.stopped, s.full, s.ballast, s.failing, s.trace, s.pending = 0, 0, false, false, "", "", nil, nil
+	s.count, s.stopAt, s.fillAt, s.stopped, s.full, s.ballast, s.failing, s.trace, s.pending = 0, 0, 0, false, false, "", "", nil, nil
 }
 
 // Fill makes the disk full: creating and writing return ENOSPC, all else works.
@@ -62,6 +63,13 @@ func (s *Steps) Fill() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.full = true
+}
+
+// FillAt makes the disk full at the n-th step from now (1 is the next one).
+func (s *Steps) FillAt(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.count, s.fillAt, s.full, s.trace = 0, n, false, nil
 }
 
 // FillUntilRemoved makes the disk full as long as the file at path exists.
@@ -126,6 +134,7 @@ func (s *Steps) hook(op fault.Op, path string) (int, error) {
 	defer s.mu.Unlock()
 	s.count++
 	s.trace = append(s.trace, string(op)+" "+path)
+	s.full = s.full || s.count == s.fillAt
 	switch {
 	case s.stopped:
 		return 0, ErrStopped
