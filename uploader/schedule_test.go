@@ -16,6 +16,7 @@ import (
 	"github.com/scruple-agent/scruple/agent/consent"
 	"github.com/scruple-agent/scruple/agent/consent/consenttest"
 	"github.com/scruple-agent/scruple/agent/durable/durabletest"
+	"github.com/scruple-agent/scruple/agent/policy"
 	"github.com/scruple-agent/scruple/uploader/wire"
 )
 
@@ -31,45 +32,102 @@ func breakJournal(t *testing.T, h *house) (repair func()) {
 	return disk.Restart
 }
 
-// Days of a server that answers 404 to a withdrawal: tried within reason, never dropped, never hidden.
+// Weeks of a receiver that answers 400, 404, 410, 500, or not at all, to an introduction, an erasure, a withdrawal, one with clearing, and a
+// case: each is tried within reason, never dropped, never hidden, and leaves as it was signed when the receiver is well.
 func TestLaneAIsNotGivenUp(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := newBubbleHouse(t, Options{})
-		stop := h.start(t)
-		defer stop()
-		id := h.give(t, h.tuple)
+	t.Run("messages", func(t *testing.T) { synctest.Test(t, func(t *testing.T) { notGivenUp(t, false) }) })
+	t.Run("a case", func(t *testing.T) { synctest.Test(t, func(t *testing.T) { notGivenUp(t, true) }) })
+}
+
+func notGivenUp(t *testing.T, withCase bool) {
+	cases := &filed{}
+	h := newBubbleHouse(t, Options{Cases: cases})
+	stop := h.start(t)
+	defer stop()
+	answers := []struct {
+		says string
+		do   func(http.ResponseWriter, *http.Request)
+	}{
+		{"400", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(400) }},
+		{"404", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(404) }},
+		{"410", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(410) }},
+		{"500", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) }},
+		{ErrTimeout.Error(), func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done(); panic(http.ErrAbortHandler) }},
+	}
+	answer := func(i int) {
+		h.far.set(func(w http.ResponseWriter, r *http.Request, _ []byte) bool { answers[i].do(w, r); return true })
+	}
+	told := map[string]wire.UUID{} // what is sent, of whom
+	give := func(name, category, purpose string) policy.Tuple {
+		tuple := consenttest.Tuple(t, h.doc, policy.CategoryID(category), policy.PurposeID(purpose))
+		told[name] = h.give(t, tuple)
 		h.Kick()
 		synctest.Wait()
-		if got := h.far.got("PUT /v1/consents/"); len(got) != 1 {
-			t.Fatalf("introduced %d times", len(got))
-		}
-		h.far.set(func(w http.ResponseWriter, _ *http.Request, _ []byte) bool { w.WriteHeader(404); return true })
-		if err := h.desk.Register.Withdraw(h.tuple, true, consenttest.Person); err != nil {
+		return tuple
+	}
+	if withCase {
+		tuple := give("case", "location", "nearby")
+		answer(0)
+		cases.waiting = []CaseMessage{{
+			ID: wire.NewUUID(), Consent: told["case"], Controller: "messenger", Tuple: tuple, Body: []byte("signed"), Since: time.Now(), Changes: true,
+		}}
+	} else {
+		withdrawn, cleared := give("withdrawal", "contacts", "find"), give("withdrawal with clearing", "steps", "compare")
+		erased := give("erasure", "location", "nearby")
+		answer(0)
+		give("introduction", "device", "service")
+		_, err := h.desk.Register.Erase(erased, consenttest.Person)
+		if err := errors.Join(
+			h.desk.Register.Withdraw(withdrawn, false, consenttest.Person), h.desk.Register.Withdraw(cleared, true, consenttest.Person), err,
+		); err != nil {
 			t.Fatal(err)
 		}
-		synctest.Wait()
-		if got := h.far.got("PUT /v1/consents/" + id.String() + "/withdrawal"); len(got) != 1 {
-			t.Fatalf("the withdrawal did not leave at once: %d requests", len(got))
-		}
-		const days = 10
+	}
+	h.Kick()
+	synctest.Wait()
+	const days = 3 // of each answer
+	introduced := len(h.far.got("PUT "))
+	for i, a := range answers {
+		answer(i)
+		from := len(h.far.got("PUT "))
 		time.Sleep(days * 24 * time.Hour)
 		synctest.Wait()
-		tries := len(h.far.got("PUT /v1/consents/" + id.String() + "/withdrawal"))
-		if tries < days*24 || tries > days*24*4 {
-			t.Errorf("%d tries in %d days, want between one an hour and four", tries, days)
+		tries := map[wire.UUID]int{}
+		for _, r := range h.far.got("PUT ")[from:] {
+			if m, _, err := wire.OpenAny(r.body); err == nil {
+				tries[m.Consent]++
+			} else {
+				tries[told["case"]]++
+			}
 		}
-		if s := h.state(LaneA, id); s.Waiting != 1 || s.Failures < tries-1 || !strings.Contains(s.LastError, "404") || time.Until(s.NextTry) > topA {
-			t.Errorf("state: %+v", s)
+		for name, id := range told {
+			if n := tries[id]; n < days*20 || n > days*24*4 {
+				t.Errorf("%s, %s: %d tries in %d days", name, a.says, n, days)
+			}
+			s := h.state(LaneA, id)
+			if s.Waiting != 1 || s.Failures < days*20*(i+1) || time.Until(s.NextTry) > topA || !strings.Contains(s.LastError, a.says) {
+				t.Errorf("%s, %s: %+v", name, a.says, s)
+			}
 		}
-		h.far.set(nil)
-		time.Sleep(topA + time.Second)
-		synctest.Wait()
-		if n := len(h.desk.Register.Outbox("messenger")); n != 0 {
-			t.Errorf("%d messages wait after the server is well again", n)
+	}
+	h.far.set(nil)
+	time.Sleep(topA + time.Second)
+	synctest.Wait()
+	if n := len(h.desk.Register.Outbox("messenger")); n != 0 {
+		t.Errorf("%d messages wait after the server is well again", n)
+	}
+	bodies := map[string]string{}
+	for _, r := range h.far.got("PUT ")[introduced:] {
+		if before, again := bodies[r.line]; again && before != string(r.body) {
+			t.Errorf("%s left with another body", r.line)
 		}
-		stop()
-		h.server.Close()
-	})
+		bodies[r.line] = string(r.body)
+	}
+	if len(bodies) != len(told) {
+		t.Errorf("%d messages left, want %d", len(bodies), len(told))
+	}
+	stop()
+	h.server.Close()
 }
 
 func TestRetryAfter(t *testing.T) {
