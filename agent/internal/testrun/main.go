@@ -140,7 +140,8 @@ func (t *tally) record(file string, whole bool) error {
 // run calls go test -json, prints package lines and whatever belongs to a failure, and counts. clauses, which may be
 // nil, takes in the events.
 func (t *tally) run(args, env []string, record io.Writer, clauses *conformance.Reducer) bool {
-	cmd := exec.Command("go", append([]string{"test", "-json"}, args...)...)
+	// A package may take longer than go test's ten minutes where everything shares two slow processors.
+	cmd := exec.Command("go", append([]string{"test", "-json", "-timeout", "20m"}, args...)...)
 	cmd.Env = append(os.Environ(), env...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
