@@ -199,7 +199,11 @@ func (a *Agent) reason(c *collection, s consent.State, problem error, session ti
 		case consent.Given:
 			return control.ReasonInvalidated, s.Reason
 		}
-		return control.Reason(s.Status), s.Reason
+		detail := s.Reason
+		if errors.Is(s.Err, consent.ErrWithdrawn) || errors.Is(s.Err, consent.ErrExpired) || errors.Is(s.Err, consent.ErrNotGiven) {
+			detail = "" // the reason says it all
+		}
+		return control.Reason(s.Status), detail
 	}
 	mode := c.rules().Purpose.Collect.Mode
 	switch {

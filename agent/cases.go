@@ -350,12 +350,7 @@ func (a *Agent) Complain(ctx context.Context, by server.Actor, t policy.Tuple, c
 	if _, closed := a.cases.Closed(t.Controller); closed {
 		return control.Case{}, a.caseProblem(t, rights.ErrClosed)
 	}
-	p := a.caseProblem(t, rights.ErrNoIdentity)
-	var named *control.Problem
-	if t.Category == "" && errors.As(p, &named) {
-		named.Tuple = ""
-	}
-	return control.Case{}, p
+	return control.Case{}, a.caseProblem(t, rights.ErrNoIdentity)
 }
 
 // Correct implements server.Backend.

@@ -396,7 +396,7 @@ func TestClause_6_5_AccountIsClosed(t *testing.T) {
 		"erase":     {"data", "erase", "posts/moments", "--yes"},
 		"again":     {"account", "close", "--yes"},
 	} {
-		if out, code := h.command(args...); code != control.ExitRefused || !strings.Contains(out, "closed") {
+		if out, code := h.command(args...); code != control.ExitRefused || !strings.Contains(out, "closed") || strings.Contains(out, "/:") {
 			t.Errorf("%s after the closure: %d %s", why, code, out)
 		}
 	}

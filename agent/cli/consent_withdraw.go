@@ -46,6 +46,6 @@ func (a *app) writeWithdrawal(w io.Writer, answer control.Withdrawal) {
 		fmt.Fprintln(w, a.t(T{"The controller is told; scruple receipt list shows its answer.", "已通知控制者；scruple receipt list 显示其答复。"}))
 	}
 	for _, step := range answer.Unfinished {
-		fmt.Fprintf(w, a.t(T{"Still to be done, and repeated until it succeeds: %s\n", "尚待完成，将反复重试：%s\n"}), join(": ", step.Step, step.Error))
+		fmt.Fprintf(w, a.t(T{"Still to be done, and repeated until it succeeds: %s\n", "尚待完成，将反复重试：%s\n"}), join(a.sep(), a.said(step.Step), a.said(step.Error)))
 	}
 }

@@ -70,7 +70,7 @@ func egressListCommand(a *app) *cobra.Command {
 func (a *app) httpAnswer(e control.Egress) string {
 	answer := strconv.Itoa(e.Status)
 	if e.Status == 0 {
-		answer = orElse(e.Error, a.t(T{"under way", "进行中"}))
+		answer = orElse(a.said(e.Error), a.t(T{"under way", "进行中"}))
 	}
 	if !e.Readable {
 		answer += a.t(T{" (body erased)", "（内容已删除）"})

@@ -99,7 +99,7 @@ func (a *app) verifyLedgers(cmd *cobra.Command) error {
 func (a *app) ledgerState(l control.Ledger) string {
 	switch {
 	case l.Problem != "":
-		return l.Problem
+		return a.said(l.Problem)
 	case l.Size == 0:
 		return a.t(T{"nothing is recorded", "尚无记录"})
 	}

@@ -109,17 +109,17 @@ func (a *app) policyError(err error) error {
 	var faults policy.Faults
 	switch {
 	case errors.Is(err, agent.ErrPolicyOlder):
-		return refusal{err.Error(), a.t(T{"nothing is collected meanwhile; scruple policy check FILE says which version a file is", "在此期间不收集任何内容；scruple policy check FILE 可查看文件的版本"})}
+		return refusal{a.said(err.Error()), a.t(T{"nothing is collected meanwhile; scruple policy check FILE says which version a file is", "在此期间不收集任何内容；scruple policy check FILE 可查看文件的版本"})}
 	case errors.Is(err, agent.ErrPolicyDiffers):
-		return refusal{err.Error(), a.t(T{"a policy never changes under its version: whoever signs it has to raise the version", "政策内容变更必须提高版本号，请联系政策签署方"})}
+		return refusal{a.said(err.Error()), a.t(T{"a policy never changes under its version: whoever signs it has to raise the version", "政策内容变更必须提高版本号，请联系政策签署方"})}
 	case errors.Is(err, agent.ErrPolicyKey):
-		return refusal{err.Error(), a.t(T{"put the former policy_key back, or have a later version signed twice: scruple policy sign on what is signed already", "请恢复原来的 policy_key，或请签署方以新旧两个密钥签署较新版本（对已签名文件再次执行 scruple policy sign）"})}
+		return refusal{a.said(err.Error()), a.t(T{"put the former policy_key back, or have a later version signed twice: scruple policy sign on what is signed already", "请恢复原来的 policy_key，或请签署方以新旧两个密钥签署较新版本（对已签名文件再次执行 scruple policy sign）"})}
 	case errors.Is(err, agent.ErrPolicyMissing):
-		return refusal{err.Error(), a.t(T{"name it in policy_layers again; a layer is retired by a later version that changes nothing", "请在 policy_layers 中重新列出；停用某一层须发布不含任何改动的较新版本"})}
+		return refusal{a.said(err.Error()), a.t(T{"name it in policy_layers again; a layer is retired by a later version that changes nothing", "请在 policy_layers 中重新列出；停用某一层须发布不含任何改动的较新版本"})}
 	case errors.As(err, &faults):
-		return hinted{faults, a.t(T{"what every key means is in the comments of the example: scruple policy show --built-in", "每个键的含义见示例中的注释：scruple policy show --built-in"})}
+		return hinted{errors.New(a.faults(faults)), a.t(T{"what every key means is in the comments of the example: scruple policy show --built-in", "每个键的含义见示例中的注释：scruple policy show --built-in"})}
 	case errors.Is(err, policy.ErrSignature), errors.Is(err, policy.ErrUnsigned):
-		return refusal{err.Error(), a.t(T{"sign it with scruple policy sign and the policy key", "请用 scruple policy sign 和政策密钥签名"})}
+		return refusal{a.said(err.Error()), a.t(T{"sign it with scruple policy sign and the policy key", "请用 scruple policy sign 和政策密钥签名"})}
 	}
 	return err
 }

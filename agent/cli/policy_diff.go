@@ -70,7 +70,7 @@ func (a *app) writeChange(w io.Writer, c policy.Change) {
 	if c.Category != "" {
 		tuple = c.Subject()
 	}
-	fmt.Fprintf(w, "%s: %s%s\n", a.changeSubject(c.Subject(), tuple), a.changeKind(string(c.Kind)), again)
+	fmt.Fprintf(w, a.t(T{"%s: %s%s\n", "%s：%s%s\n"}), a.changeSubject(c.Subject(), tuple), a.changeKind(string(c.Kind)), again)
 	for _, d := range c.Details {
 		a.writeDetail(w, d.Field, d.Old, d.New)
 	}
@@ -97,7 +97,8 @@ func (a *app) changeSubject(subject, tuple string) string {
 }
 
 func (a *app) writeDetail(w io.Writer, field, before, after string) {
-	line := strings.NewReplacer("\n", "; ")
+	line := strings.NewReplacer("\n", a.list())
+	field = a.fieldName(field)
 	switch {
 	case before == "":
 		fmt.Fprintf(w, a.t(T{"  %s: new: %s\n", "  %s：新增：%s\n"}), field, line.Replace(after))

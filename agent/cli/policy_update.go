@@ -41,7 +41,7 @@ func policyUpdateCommand(a *app) *cobra.Command {
 			var p *control.Problem
 			if errors.As(err, &p) && p.Kind() == control.KindPolicy {
 				return refusal{
-					a.t(T{"the policy stays as it was: ", "政策保持不变："}) + p.Detail,
+					a.t(T{"the policy stays as it was: ", "政策保持不变："}) + a.said(p.Detail),
 					a.t(T{"ask whoever signs the policy for a later version: scruple policy check FILE --key KEY", "请向政策签署方索取较新版本：scruple policy check FILE --key KEY"}),
 				}
 			}
@@ -111,7 +111,7 @@ func (a *app) writePolicyChange(w io.Writer, c control.PolicyChange) {
 	default:
 		again = a.t(T{" (to be asked again)", "（需重新征求同意）"})
 	}
-	fmt.Fprintf(w, "%s: %s%s\n", a.changeSubject(c.Subject, c.Tuple), a.changeKind(c.Kind), again)
+	fmt.Fprintf(w, a.t(T{"%s: %s%s\n", "%s：%s%s\n"}), a.changeSubject(c.Subject, c.Tuple), a.changeKind(c.Kind), again)
 	for _, d := range c.Details {
 		a.writeDetail(w, d.Field, d.Old, d.New)
 	}

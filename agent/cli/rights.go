@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/scruple-agent/scruple/agent/control"
+	"github.com/scruple-agent/scruple/agent/policy"
 )
 
 func rightsCommand(a *app) *cobra.Command {
@@ -40,6 +41,11 @@ func rightsCommand(a *app) *cobra.Command {
 	return cmd
 }
 
+// placesInChinese are the words of a command that stand for what a person fills in.
+var placesInChinese = strings.NewReplacer(
+	"CATEGORY", "类别", "PURPOSE", "用途", "FIELD=VALUE", "项目=值", "FILE", "文件", "NAME", "名称", "VALUE", "值", "TEXT", "文字", "ID", "编号",
+)
+
 func (a *app) writeRights(w io.Writer, list []control.Right) {
 	for i, r := range list {
 		if i > 0 {
@@ -48,6 +54,9 @@ func (a *app) writeRights(w io.Writer, list []control.Right) {
 		fmt.Fprintf(w, a.t(T{"%s  %s (clause %s)\n", "%s  %s（第 %s 条）\n"}), r.ID, r.Name.In(a.lang), r.Clause)
 		fmt.Fprintf(w, "  %s\n", r.Does.In(a.lang))
 		for _, c := range r.Commands {
+			if a.lang == string(policy.LangZH) {
+				c = placesInChinese.Replace(c)
+			}
 			fmt.Fprintf(w, "    %s\n", c)
 		}
 		fmt.Fprintf(w, a.t(T{"  covers: %s\n", "  涵盖：%s\n"}), strings.Join(r.Covers, ", "))
@@ -86,7 +95,7 @@ func (a *app) word(list map[string]T, s string) string {
 // caseState is what a list says of a case.
 func (a *app) caseState(c control.Case) string {
 	if c.Problem != "" {
-		return c.Problem
+		return a.said(c.Problem)
 	}
 	s := a.word(caseStates, c.State)
 	if c.Overdue {

@@ -45,7 +45,7 @@ func (a *app) writeStatus(w io.Writer, s control.Status) {
 	table(w, [][]string{
 		{"scruple " + s.Version, fmt.Sprintf(a.t(T{"%s since %s, process %d, for %s", "%s，自 %s 起，进程 %d，用户 %s"}), running, when(s.Started), s.PID, s.Subject)},
 		{a.t(T{"policy", "政策"}), fmt.Sprintf(a.t(T{"%s version %d (%s)", "%s 第 %d 版（%s）"}), s.Policy.ID, s.Policy.Version, signed)},
-		{a.t(T{"kernel", "内核"}), join(": ", a.kernel(s.Enforcement.Kernel), s.Enforcement.Detail)},
+		{a.t(T{"kernel", "内核"}), join(a.sep(), a.kernel(s.Enforcement.Kernel), a.said(s.Enforcement.Detail))},
 		{a.t(T{"clock", "时钟"}), a.clock(s.Clock)},
 		{a.t(T{"age band", "年龄段"}), a.band(s.Age.Band)},
 	})
@@ -84,13 +84,13 @@ func (a *app) why(t control.Tuple) string {
 	var next string
 	switch {
 	case t.Reason != "":
-		detail := t.Detail
+		detail := a.said(t.Detail)
 		if t.Reason == control.ReasonSourceAbsent || t.Reason == control.ReasonSourceError {
-			detail = a.trouble(detail)
+			detail = a.trouble(t.Detail)
 		}
-		next = join(": ", a.reason(t.Reason), detail)
+		next = join(a.sep(), a.reason(t.Reason), detail)
 		if !t.Due.IsZero() {
-			next = join("; ", next, fmt.Sprintf(a.t(T{"again at %s", "将于 %s 重试"}), when(t.Due)))
+			next = join(a.list(), next, fmt.Sprintf(a.t(T{"again at %s", "将于 %s 重试"}), when(t.Due)))
 		}
 	case !t.Session.IsZero():
 		next = fmt.Sprintf(a.t(T{"use session until %s", "使用会话至 %s"}), when(t.Session))
@@ -105,7 +105,7 @@ func (a *app) why(t control.Tuple) string {
 	if t.Spool.Parked > 0 {
 		parked = fmt.Sprintf(a.t(T{"%d kept back until the changed policy is agreed to", "%d 条暂存，待同意变更后的政策"}), t.Spool.Parked)
 	}
-	return join("; ", next, a.laneTrouble(t.Lane), parked, dropped)
+	return join(a.list(), next, a.laneTrouble(t.Lane), parked, dropped)
 }
 
 func (a *app) laneTrouble(l control.Lane) string {
@@ -113,9 +113,9 @@ func (a *app) laneTrouble(l control.Lane) string {
 		return ""
 	}
 	if l.NextTry.IsZero() {
-		return fmt.Sprintf(a.t(T{"sending failed: %s", "发送失败：%s"}), l.LastError)
+		return fmt.Sprintf(a.t(T{"sending failed: %s", "发送失败：%s"}), a.said(l.LastError))
 	}
-	return fmt.Sprintf(a.t(T{"sending failed: %s, again at %s", "发送失败：%s，将于 %s 重试"}), l.LastError, when(l.NextTry))
+	return fmt.Sprintf(a.t(T{"sending failed: %s, again at %s", "发送失败：%s，将于 %s 重试"}), a.said(l.LastError), when(l.NextTry))
 }
 
 func (a *app) writeFeatures(w io.Writer, s control.Status) {
@@ -130,7 +130,7 @@ func (a *app) writeFeatures(w io.Writer, s control.Status) {
 		}
 		var because []string
 		for _, name := range f.Off {
-			because = append(because, fmt.Sprintf("%s (%s)", name, a.status(status[name].Status)))
+			because = append(because, fmt.Sprintf(a.t(T{"%s (%s)", "%s（%s）"}), name, a.status(status[name].Status)))
 		}
 		rows = append(rows, []string{"  " + f.Name.In(a.lang), strings.Join(because, ", ")})
 	}
@@ -166,7 +166,7 @@ func (a *app) writeTroubles(w io.Writer, s control.Status) {
 	}
 	rows = nil
 	for _, step := range s.Unfinished {
-		rows = append(rows, []string{"  " + step.Tuple, step.Step, step.Error})
+		rows = append(rows, []string{"  " + step.Tuple, a.said(step.Step), a.said(step.Error)})
 	}
 	if len(rows) > 0 {
 		fmt.Fprintf(w, "\n%s\n", a.t(T{"Steps of a withdrawal that are repeated until they succeed:", "尚未完成、将反复重试的撤回步骤："}))

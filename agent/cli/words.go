@@ -205,14 +205,27 @@ func (a *app) words(err error) (message, hint string) {
 	return err.Error(), ""
 }
 
+// detail says what the daemon adds to a refusal. Where that may begin with a name that the person knows, nothing is left out.
+func (a *app) detail(p *control.Problem) string {
+	switch p.Kind() {
+	case control.KindUnknownTuple:
+		return ""
+	case control.KindSourceAbsent:
+		return a.trouble(p.Detail)
+	case control.KindBadRequest, control.KindSubmission, control.KindImmutable:
+		return a.named(p.Detail)
+	}
+	return a.said(p.Detail)
+}
+
 func (a *app) problem(p *control.Problem) (message, hint string) {
 	s := kindWords[p.Kind()]
 	message = a.t(s.message)
-	if p.Tuple != "" {
-		message = p.Tuple + ": " + message
+	if detail := a.detail(p); detail != "" && detail != message {
+		message += a.sep() + strings.TrimPrefix(detail, message+a.sep())
 	}
-	if p.Detail != "" && p.Kind() != control.KindUnknownTuple {
-		message += ": " + p.Detail
+	if p.Tuple != "" {
+		message = p.Tuple + a.sep() + message
 	}
 	if len(p.Near) > 0 {
 		return message, a.t(T{"did you mean ", "您是要输入 "}) + strings.Join(p.Near, ", ") + a.t(T{"?", " 吗？"})

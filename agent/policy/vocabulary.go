@@ -46,8 +46,13 @@ type Tuple struct {
 }
 
 // String returns "category/purpose", the name a person uses on the command line. The controller is
-// implied: within one policy a (category, purpose) has exactly one.
-func (t Tuple) String() string { return string(t.Category) + "/" + string(t.Purpose) }
+// implied: within one policy a (category, purpose) has exactly one. A tuple that names neither has no name.
+func (t Tuple) String() string {
+	if t.Category == "" && t.Purpose == "" {
+		return ""
+	}
+	return string(t.Category) + "/" + string(t.Purpose)
+}
 
 // Text is one message in every language of the document.
 type Text map[Lang]string
