@@ -11,6 +11,7 @@ var refusalSayings = []saying{
 	{"refused: wrong-controller", "被拒绝：不是此控制者的数据"},
 	{"refused: wrong-epoch", "被拒绝：通讯录周期不符"},
 	{"refused: body-differs", "被拒绝：同一编号的内容不同"},
+	{"refused: changed-since", "被拒绝：其中的内容此后已删除或更正"},
 	{"refused: too-large", "被拒绝：内容过大"},
 	{"refused: slow-down", "被拒绝：请求过于频繁"},
 	{"refused: guardian-approval", "被拒绝：缺少监护人的批准"},
