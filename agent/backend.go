@@ -180,30 +180,22 @@ func parked(s spool.Stat) (n int) {
 // reason says why a tuple is not collecting, "" when it is.
 func (a *Agent) reason(c *collection, s consent.State, problem error, session time.Time) (control.Reason, string) {
 	if !s.InForce {
-		switch {
-		case errors.Is(s.Err, consent.ErrClock):
-			return control.ReasonClock, s.Reason
-		case errors.Is(s.Err, consent.ErrDamaged):
-			return control.ReasonInvalidated, s.Reason
-		case errors.Is(s.Err, consent.ErrGuardian):
-			return control.ReasonGuardian, s.Reason
-		case errors.Is(s.Err, consent.ErrPolicyChanged):
-			return control.ReasonPolicyChanged, s.Reason
-		}
-		switch s.Status {
-		case consent.NeverAsked:
-			if len(a.register.Departed(c.tuple.Category, c.tuple.Purpose)) > 0 {
-				return control.ReasonPolicyChanged, "another controller is named for it: " + string(c.tuple.Controller)
-			}
-			return control.ReasonNotAsked, ""
-		case consent.Given:
-			return control.ReasonInvalidated, s.Reason
-		}
 		detail := s.Reason
-		if errors.Is(s.Err, consent.ErrWithdrawn) || errors.Is(s.Err, consent.ErrExpired) || errors.Is(s.Err, consent.ErrNotGiven) {
-			detail = "" // the reason says it all
+		for _, said := range []error{consent.ErrWithdrawn, consent.ErrExpired, consent.ErrNotGiven, consent.ErrGuardian, consent.ErrPolicyChanged} {
+			if s.Err == said {
+				detail = "" // the reason says it all
+			}
 		}
-		return control.Reason(s.Status), detail
+		why := notCounting(s)
+		switch {
+		case why != "":
+			return why, detail
+		case s.Status != consent.NeverAsked:
+			return control.Reason(s.Status), detail
+		case len(a.register.Departed(c.tuple.Category, c.tuple.Purpose)) > 0:
+			return control.ReasonPolicyChanged, "another controller is named for it: " + string(c.tuple.Controller)
+		}
+		return control.ReasonNotAsked, ""
 	}
 	mode := c.rules().Purpose.Collect.Mode
 	switch {
@@ -219,6 +211,25 @@ func (a *Agent) reason(c *collection, s consent.State, problem error, session ti
 		return control.ReasonNoSession, ""
 	}
 	return "", ""
+}
+
+// notCounting says why a consent does not count although it was given, or whatever its ledger says; "" otherwise.
+func notCounting(s consent.State) control.Reason {
+	switch {
+	case s.InForce:
+		return ""
+	case errors.Is(s.Err, consent.ErrClock):
+		return control.ReasonClock
+	case errors.Is(s.Err, consent.ErrDamaged):
+		return control.ReasonInvalidated
+	case errors.Is(s.Err, consent.ErrGuardian):
+		return control.ReasonGuardian
+	case errors.Is(s.Err, consent.ErrPolicyChanged):
+		return control.ReasonPolicyChanged
+	case s.Status == consent.Given:
+		return control.ReasonInvalidated
+	}
+	return ""
 }
 
 // lanes fills in lane A, one line a controller, and returns the line of each consent: lane B, or lane A where that is what
@@ -281,6 +292,9 @@ func (a *Agent) consentState(t policy.Tuple) control.ConsentState {
 		Purpose: text(rules.Purpose.Text), Sensitive: rules.Category.Sensitivity == policy.Sensitive,
 		Clause: rules.Category.Clause, Status: string(s.Status), Since: s.Since, Expiry: s.Expiry, QuietUntil: s.QuietUntil,
 		Lang: string(s.Notice.Lang),
+	}
+	if s.Status == consent.Given {
+		state.NotInForce = notCounting(s)
 	}
 	if !s.Consent.IsZero() {
 		state.Consent = s.Consent.String()

@@ -63,6 +63,14 @@ func TestClause_7_OnlyAfterAgree(t *testing.T) {
 	if row.Collecting || row.Reason != control.ReasonPolicyChanged {
 		t.Errorf("%s, which was loosened: collecting %v, reason %q", loosened, row.Collecting, row.Reason)
 	}
+	if list := h.must("consent", "list"); !strings.Contains(list, "given, but the policy has changed: to be asked again") {
+		t.Errorf("the list of consents does not say that one does not count:\n%s", list)
+	}
+	for _, f := range h.status().Features {
+		if f.ID == row.Feature && (f.On || !slices.Equal(f.Off, []string{loosened})) {
+			t.Errorf("the feature of %s: on %v, missing %v", loosened, f.On, f.Off)
+		}
+	}
 	h.refused(control.ExitRefused, loosened, "data", "collect", loosened)
 	h.refused(control.ExitRefused, loosened, "egress", "send", loosened)
 	for _, tuple := range []string{narrowed, unchanged} {

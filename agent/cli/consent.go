@@ -55,7 +55,7 @@ func consentListCommand(a *app) *cobra.Command {
 						sensitive = a.t(T{"sensitive", "敏感"})
 					}
 					rows = append(rows, []string{
-						c.Tuple, a.status(c.Status), when(c.Since), when(c.Expiry), c.Controller, sensitive, c.Category.In(a.lang),
+						c.Tuple, a.state(c), when(c.Since), when(c.Expiry), c.Controller, sensitive, c.Category.In(a.lang),
 					})
 				}
 				table(w, rows)

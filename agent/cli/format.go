@@ -45,6 +45,14 @@ func (a *app) reason(r control.Reason) string {
 	return string(r)
 }
 
+// state says how a consent stands: also that it was given and does not count.
+func (a *app) state(c control.ConsentState) string {
+	if c.NotInForce == "" {
+		return a.status(c.Status)
+	}
+	return a.status(c.Status) + a.t(T{", but ", "，但"}) + a.reason(c.NotInForce)
+}
+
 func (a *app) status(s string) string {
 	if words, ok := statusWords[s]; ok {
 		return a.t(words)

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -67,7 +68,14 @@ func policySignCommand(a *app) *cobra.Command {
 // sign signs a whole policy, or one that is laid over others.
 func sign(name string, text []byte, over []string, key string) ([]byte, error) {
 	if len(over) == 0 {
-		return policy.Sign(text, key)
+		signed, err := policy.Sign(text, key)
+		var faults policy.Faults
+		if errors.As(err, &faults) {
+			for i := range faults {
+				faults[i].File = name
+			}
+		}
+		return signed, err
 	}
 	var under []policy.File
 	for _, path := range over {

@@ -56,7 +56,7 @@ func (a *app) writeStatus(w io.Writer, s control.Status) {
 	}}
 	for _, t := range s.Tuples {
 		on := a.t(T{"off", "关"})
-		if t.Status == control.StatusGiven {
+		if t.Status == control.StatusGiven && t.NotInForce == "" {
 			on = a.t(T{"on", "开"})
 		}
 		here := "-"
@@ -103,7 +103,7 @@ func (a *app) why(t control.Tuple) string {
 	}
 	var parked string
 	if t.Spool.Parked > 0 {
-		parked = fmt.Sprintf(a.t(T{"%d kept back until the changed policy is agreed to", "%d 条暂存，待同意变更后的政策"}), t.Spool.Parked)
+		parked = fmt.Sprintf(a.t(T{"%d kept back: made under earlier terms, not sent", "%d 条留存不发：依据先前的条款生成"}), t.Spool.Parked)
 	}
 	return join(a.list(), next, a.laneTrouble(t.Lane), parked, dropped)
 }
@@ -130,7 +130,7 @@ func (a *app) writeFeatures(w io.Writer, s control.Status) {
 		}
 		var because []string
 		for _, name := range f.Off {
-			because = append(because, fmt.Sprintf(a.t(T{"%s (%s)", "%s（%s）"}), name, a.status(status[name].Status)))
+			because = append(because, fmt.Sprintf(a.t(T{"%s (%s)", "%s（%s）"}), name, a.state(status[name].ConsentState)))
 		}
 		rows = append(rows, []string{"  " + f.Name.In(a.lang), strings.Join(because, ", ")})
 	}

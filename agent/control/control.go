@@ -156,8 +156,11 @@ type ConsentState struct {
 	Since      time.Time `json:"since,omitzero"`
 	Expiry     time.Time `json:"expiry,omitzero"`
 	QuietUntil time.Time `json:"quiet_until,omitzero"` // not asked again before
-	Notice     string    `json:"notice,omitempty"`     // SHA-256 of the notice agreed to
-	Lang       string    `json:"lang,omitempty"`       // of that notice
+	// NotInForce says why a consent that was given does not count now: what was agreed to is not what the policy says, a guardian
+	// is missing, the clock is behind; "" while it counts.
+	NotInForce Reason `json:"not_in_force,omitempty"`
+	Notice     string `json:"notice,omitempty"` // SHA-256 of the notice agreed to
+	Lang       string `json:"lang,omitempty"`   // of that notice
 }
 
 // Tuple is one row of Status: one category for one purpose.
@@ -375,7 +378,8 @@ type (
 	}
 )
 
-// FillFeatures derives Features from Tuples: a feature is on when every one of its tuples is given.
+// FillFeatures derives Features from Tuples: a feature is on when every one of its tuples is given, and what was given is what
+// the policy says. A clock that is behind stops collecting, but no consent is missing then.
 func (s *Status) FillFeatures() {
 	at := map[string]int{}
 	s.Features = []Feature{}
@@ -389,7 +393,7 @@ func (s *Status) FillFeatures() {
 			at[t.Feature] = i
 			s.Features = append(s.Features, Feature{ID: t.Feature, Name: t.FeatureName, On: true})
 		}
-		if t.Status != StatusGiven || t.Reason == ReasonPolicyChanged {
+		if t.Status != StatusGiven || t.NotInForce != "" && t.NotInForce != ReasonClock {
 			s.Features[i].On = false
 			s.Features[i].Off = append(s.Features[i].Off, t.Tuple)
 		}

@@ -124,10 +124,11 @@ func TestFeatures(t *testing.T) {
 	}
 	s := Status{Tuples: []Tuple{
 		row("a/x", StatusGiven, "one"), row("b/x", StatusGiven, "two"), row("c/x", StatusRefused, "one"),
-		row("d/x", StatusNever, ""), row("e/x", StatusWithdrawn, "one"),
+		row("d/x", StatusNever, ""), row("e/x", StatusWithdrawn, "one"), row("f/x", StatusGiven, "three"), row("g/x", StatusGiven, "four"),
 	}}
+	s.Tuples[5].NotInForce, s.Tuples[6].NotInForce = ReasonPolicyChanged, ReasonClock
 	s.FillFeatures()
-	want := []Feature{{ID: "one", Off: []string{"c/x", "e/x"}}, {ID: "two", On: true}}
+	want := []Feature{{ID: "one", Off: []string{"c/x", "e/x"}}, {ID: "two", On: true}, {ID: "three", Off: []string{"f/x"}}, {ID: "four", On: true}}
 	if !reflect.DeepEqual(s.Features, want) {
 		t.Errorf("got %+v, want %+v", s.Features, want)
 	}
