@@ -43,7 +43,7 @@ func consentGiveCommand(a *app) *cobra.Command {
 				if !a.confirm(T{"Do you agree? Type yes to agree, anything else changes nothing: ", "您是否同意？输入“同意”或 yes 表示同意，其他输入不作任何改变："}) {
 					return refusal{
 						a.t(T{"not agreed: nothing has changed", "未同意：没有任何改变"}),
-						fmt.Sprintf(a.t(T{"to record a no: scruple consent refuse %s", "如需记录拒绝：scruple consent refuse %s"}), tuple),
+						fmt.Sprintf(a.t(T{"to record a no: scruple consent refuse %s; where you have agreed before: scruple consent withdraw %s", "如需记录拒绝：scruple consent refuse %s；此前已同意的：scruple consent withdraw %s"}), tuple, tuple),
 					}
 				}
 				accept = n.SHA256

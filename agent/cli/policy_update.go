@@ -90,7 +90,7 @@ func policyChangesCommand(a *app) *cobra.Command {
 					waiting = waiting || !c.GoesOn
 				}
 				if waiting {
-					fmt.Fprintln(w, a.t(T{"To answer: scruple consent give CATEGORY/PURPOSE, or refuse it.", "答复：scruple consent give 类别/用途，或拒绝。"}))
+					fmt.Fprintln(w, a.t(T{"To agree: scruple consent give CATEGORY/PURPOSE. To say no: scruple consent withdraw CATEGORY/PURPOSE.", "同意：scruple consent give 类别/用途；不同意：scruple consent withdraw 类别/用途。"}))
 				}
 			})
 		},
