@@ -254,3 +254,93 @@ func TestClause_ii_OnlyOneWayToGiven(t *testing.T) {
 		}
 	}
 }
+
+// TestClause_7_WhateverIsNotLess: each kind of change that does not provably ask for less stops, by itself and at once, what was
+// agreed to: permits and sessions end, nothing may leave, nothing that is stored loses its key or its time; what is not
+// changed goes on; and after the person's answer what was stored before stays behind.
+func TestClause_7_WhateverIsNotLess(t *testing.T) {
+	const nearby, steps, contacts, pay = "location/nearby", "steps/compare", "contacts/find", "payment/pay"
+	purposes := func(name string, edit func(*policy.Purpose)) func(*policy.Document, func(string) *policy.Purpose) {
+		return func(_ *policy.Document, p func(string) *policy.Purpose) { edit(p(name)) }
+	}
+	controller := func(edit func(*policy.Controller)) func(*policy.Document, func(string) *policy.Purpose) {
+		return func(d *policy.Document, _ func(string) *policy.Purpose) { edit(&d.Controllers[1]) }
+	}
+	for kind, c := range map[string]struct {
+		tuple string
+		edit  func(*policy.Document, func(string) *policy.Purpose)
+	}{
+		"a finer level":           {nearby, purposes(nearby, func(p *policy.Purpose) { p.Minimiser.Level++ })},
+		"longer sessions":         {nearby, purposes(nearby, func(p *policy.Purpose) { p.Collect.MaxSession *= 2 })},
+		"no rounding":             {steps, purposes(steps, func(p *policy.Purpose) { p.Minimiser.Round = 0 })},
+		"another rounding":        {nearby, purposes(nearby, func(p *policy.Purpose) { p.Minimiser.Window = 90 * time.Minute })},
+		"more often":              {steps, purposes(steps, func(p *policy.Purpose) { p.Collect.Every = time.Hour })},
+		"another kind of digests": {contacts, purposes(contacts, func(p *policy.Purpose) { p.Minimiser.Mode = "other" })},
+		"less padding":            {contacts, purposes(contacts, func(p *policy.Purpose) { p.Minimiser.PadFrom = 32 })},
+		"a recipient":             {steps, purposes(steps, func(p *policy.Purpose) { p.Recipients = []string{"Somebody Ltd."} })},
+		"kept longer there":       {steps, purposes(steps, func(p *policy.Purpose) { p.Kept.For += day })},
+		"kept longer here":        {steps, purposes(steps, func(p *policy.Purpose) { p.Device.For += day })},
+		"kept until an event":     {steps, purposes(steps, func(p *policy.Purpose) { p.Kept = policy.Retention{Until: policy.UntilWithdrawn} })},
+		"a word of the purpose":   {steps, purposes(steps, func(p *policy.Purpose) { p.Text = policy.Text{"en": p.Text["en"], "zh-CN": "x"} })},
+		"a word of the effect":    {steps, purposes(steps, func(p *policy.Purpose) { p.Effect = policy.Text{"en": "x", "zh-CN": p.Effect["zh-CN"]} })},
+		"no longer asked alone":   {steps, purposes(steps, func(p *policy.Purpose) { p.Separate = false })},
+		"another endpoint":        {pay, controller(func(c *policy.Controller) { c.Endpoint = "https://other.example.com" })},
+		"another region":          {pay, controller(func(c *policy.Controller) { c.Region = "SG" })},
+		"another company's name":  {pay, controller(func(c *policy.Controller) { c.Name = policy.Text{"en": "Heir Ltd.", "zh-CN": "x"} })},
+		"required":                {pay, func(d *policy.Document, _ func(string) *policy.Purpose) { d.Categories[4].Fields[0].Required = true }},
+		"a field more": {pay, func(d *policy.Document, _ func(string) *policy.Purpose) {
+			d.Categories[4].Fields = append(d.Categories[4].Fields, policy.Field{Name: "more", Type: policy.FieldText, Rule: policy.RuleKeep})
+		}},
+		"another rule for a field": {pay, func(d *policy.Document, _ func(string) *policy.Purpose) {
+			d.Categories[4].Fields[0].Rule = policy.RuleDigest
+		}},
+	} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			changed, untouched := b.tuple(c.tuple), b.tuple("device/service")
+			id, other := b.give(changed), b.give(untouched)
+			subtree := b.Register.State(changed).Subtree
+			permit := func() (p consent.Permit, err error) {
+				if c.tuple != nearby {
+					return b.Register.Permit(changed)
+				}
+				s, err := b.Register.OpenSession(changed, 0, app)
+				if err != nil {
+					return p, err
+				}
+				return s.Permit(), nil
+			}
+			old, err := permit()
+			b.ok(err)
+			b.next(c.edit)
+			for _, when := range []string{"at once", "after a restart"} {
+				if err := old.Check(); !errors.Is(err, consent.ErrNotInForce) {
+					t.Errorf("%s: the permit: %v", when, err)
+				}
+				if _, err := permit(); !errors.Is(err, consent.ErrPolicyChanged) {
+					t.Errorf("%s: a new permit: %v", when, err)
+				}
+				if err := b.Register.MayLeave(id, subtree); !errors.Is(err, consent.ErrPolicyChanged) {
+					t.Errorf("%s: what was made before may leave: %v", when, err)
+				}
+				if _, err := b.Ring.DataKey(id); err != nil || b.Register.Retention(id) <= 0 {
+					t.Errorf("%s: what was stored is lost before its time: %v, %v", when, err, b.Register.Retention(id))
+				}
+				if s := b.Register.State(untouched); !s.InForce || s.Consent != other {
+					t.Errorf("%s: what is not changed does not go on: %+v", when, s)
+				}
+				b.restart()
+			}
+			if renewed := b.give(changed); renewed == id {
+				t.Error("the answer to the new terms made no new consent")
+			}
+			if err := b.Register.MayLeave(id, subtree); err == nil {
+				t.Error("what was made under the old terms leaves after the answer")
+			}
+			if _, err := b.Ring.DataKey(id); err != nil {
+				t.Errorf("what was stored is lost with the answer: %v", err)
+			}
+		})
+	}
+}
