@@ -160,6 +160,22 @@ func (a *Agent) immutables(t policy.Tuple) (names []string) {
 	return names
 }
 
+// everDeclared reports whether a field of this name was declared for a purpose, now or when the person agreed: what was collected
+// then can be erased still.
+func (a *Agent) everDeclared(t policy.Tuple, name string) bool {
+	if e, err := a.document().Effective(t.Category, t.Purpose); err == nil {
+		if _, err := e.Field(name); err == nil {
+			return true
+		}
+	}
+	return slices.ContainsFunc(a.everHeld(t), func(h heldUnder) bool { return a.register.Named(h.consent, name) })
+}
+
+// undeclared refuses a field by its name.
+func undeclared(tuple, name string) error {
+	return control.NewProblem(control.KindSubmission, tuple, policy.Shown(name)+" is not a field that the policy declares")
+}
+
 // unsendWait is how long a change of what is held here waits for a batch that is on its way, so that the request to the controller
 // comes after that. Deleting must never be hard: a slow network does not stop it.
 const unsendWait = 5 * time.Second
@@ -406,7 +422,7 @@ func corrections(e policy.Effective, list []control.Field) (map[string]any, erro
 		f, err := e.Field(one.Name)
 		switch {
 		case err != nil:
-			return nil, control.NewProblem(control.KindSubmission, tuple, "not a field that the policy declares")
+			return nil, undeclared(tuple, one.Name)
 		case f.Immutable:
 			return nil, control.NewProblem(control.KindImmutable, tuple, f.Name+" cannot be changed")
 		case f.Name == items.FieldName:

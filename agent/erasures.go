@@ -69,6 +69,11 @@ func (a *Agent) EraseParts(ctx context.Context, by server.Actor, tuples []policy
 			}
 		}
 	}
+	for _, name := range r.Fields {
+		if !slices.ContainsFunc(tuples, func(t policy.Tuple) bool { return a.everDeclared(t, name) }) {
+			return out, undeclared("", name)
+		}
+	}
 	for _, t := range tuples {
 		kept := a.immutables(t)
 		for _, h := range a.everHeld(t) {

@@ -102,7 +102,7 @@ func (a *Agent) AskGuardian(_ context.Context, by server.Actor, r control.Guardi
 	switch ask.Kind {
 	case wire.ApproveGrant:
 		if ask.Tuple, err = a.document().Tuple(a.subject, r.Tuple); err != nil {
-			return out, control.NewProblem(control.KindUnknownTuple, "", "")
+			return out, control.NewProblem(control.KindUnknownTuple, policy.Shown(r.Tuple), "")
 		}
 	case wire.ApproveKey:
 		var key ed25519.PublicKey

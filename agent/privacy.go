@@ -100,7 +100,7 @@ func (a *Agent) ChangeSetting(ctx context.Context, by server.Actor, r control.Se
 	}
 	f, err := rules.Field(r.Name)
 	if err != nil {
-		p := control.NewProblem(control.KindBadRequest, "", "name: the policy has no such setting")
+		p := control.NewProblem(control.KindBadRequest, "", policy.Shown(r.Name)+": the policy has no such setting")
 		p.Hint = "scruple settings list"
 		return control.Settings{}, p
 	}

@@ -142,7 +142,7 @@ func (a *app) showTuple(d *policy.Document, name string) error {
 		e, err = d.Effective(t.Category, t.Purpose)
 	}
 	if errors.Is(err, policy.ErrUndeclared) {
-		p := control.NewProblem(control.KindUnknownTuple, "", "")
+		p := control.NewProblem(control.KindUnknownTuple, policy.Shown(name), "")
 		for _, t := range d.Tuples("") {
 			category, purpose, _ := strings.Cut(name, "/")
 			if string(t.Category) == category || purpose != "" && string(t.Purpose) == purpose {

@@ -57,7 +57,7 @@ var refusalSayings = []saying{
 	{"the id of a case is a UUID", "请求的编号是 UUID"},
 	{"what the device measured is not corrected; it can be erased", "设备测得的数据不更正，可以删除"},
 	{"%s: which one is corrected has to be said", "%s：须指明更正哪一条"},
-	{"not a field that the policy declares", "不是政策声明的项目"},
+	{"%s is not a field that the policy declares", "%s 不是政策声明的项目"},
 	{"%s cannot be changed", "%s 不可更改"},
 	{"%s cannot be changed: it names the item", "%s 不可更改：它是条目的名称"},
 	{"%s is never kept", "%s 从不保存"},
@@ -112,7 +112,7 @@ var refusalSayings = []saying{
 	{"not the notices that were kept", "不是所保存的公告"},
 
 	{"the policy declares no privacy settings", "政策没有声明隐私设置"},
-	{"name: the policy has no such setting", "政策中没有这项设置"},
+	{"%s: the policy has no such setting", "政策中没有设置 %s"},
 	{"one of value, add, remove and reset", "须为 value、add、remove 和 reset 之一"},
 	{"it is a list: add and remove entries", "这是列表，请添加或移除条目"},
 	{"an entry is empty or too long, or there are too many", "某个条目为空或过长，或条目过多"},

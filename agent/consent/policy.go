@@ -220,6 +220,14 @@ func (r *Register) depart() error {
 	return errors.Join(errs...)
 }
 
+// Named reports whether the terms that a consent was given to have a field of this name, or are not known any more.
+func (r *Register) Named(consent wire.UUID, field string) bool {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	g := r.grants[consent]
+	return g == nil || g.terms == nil || g.terms["fields."+field+".type"] != ""
+}
+
 // Parked are the consents of a (category, purpose), under whatever controller, that ended because the policy changed and
 // whose data waits on the device for its retention; oldest first.
 func (r *Register) Parked(category policy.CategoryID, purpose policy.PurposeID) []wire.UUID {

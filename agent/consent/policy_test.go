@@ -344,3 +344,36 @@ func TestClause_7_WhateverIsNotLess(t *testing.T) {
 		})
 	}
 }
+
+// TestClause_i_TheGateKnowsOnlyTheDeclared: code within the agent gets no notice, no consent, no permit and no session for what the
+// policy does not declare, for another controller than the one it names, or for another person.
+func TestClause_i_TheGateKnowsOnlyTheDeclared(t *testing.T) {
+	b := setup(t)
+	good := b.tuple("steps/compare")
+	b.give(good)
+	for name, edit := range map[string]func(*policy.Tuple){
+		"category":   func(tu *policy.Tuple) { tu.Category = "heart-rate" },
+		"purpose":    func(tu *policy.Tuple) { tu.Purpose = "advertising" },
+		"controller": func(tu *policy.Tuple) { tu.Controller = "payments" },
+		"subject":    func(tu *policy.Tuple) { tu.Subject = "1001" },
+	} {
+		tu := good
+		edit(&tu)
+		for act, err := range map[string]error{
+			"request": b.Register.Request(tu, app),
+			"show":    func() error { _, err := b.Register.Show(tu, policy.LangEN, person); return err }(),
+			"grant":   func() error { _, err := b.Register.Grant(tu, policy.LangEN, wire.Hash{1}, person); return err }(),
+			"refuse":  b.Register.Refuse(tu, person),
+			"defer":   b.Register.Defer(tu, person),
+			"permit":  func() error { _, err := b.Register.Permit(tu); return err }(),
+			"session": func() error { _, err := b.Register.OpenSession(tu, 0, app); return err }(),
+		} {
+			if !errors.Is(err, consent.ErrUndeclared) {
+				t.Errorf("another %s, %s: %v", name, act, err)
+			}
+		}
+		if b.Register.State(tu).InForce {
+			t.Errorf("another %s: in force", name)
+		}
+	}
+}

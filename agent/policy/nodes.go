@@ -210,6 +210,16 @@ func shown(name string) string {
 	return "(not a name)"
 }
 
+// Shown returns a name that came from outside if it looks like the name of a field or, with a slash in it, of a (category, purpose),
+// so that a refusal can name it; what may be a value in its place is not repeated.
+func Shown(name string) string {
+	category, purpose, both := strings.Cut(name, "/")
+	if !both {
+		return shown(name)
+	}
+	return shown(category) + "/" + shown(purpose)
+}
+
 // object is a mapping whose keys have been checked.
 type object struct {
 	r      *reader

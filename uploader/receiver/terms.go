@@ -14,7 +14,8 @@ import (
 // effective returns what a document held here says about a (category, purpose) of this controller, where its subtree is the
 // one named.
 func (rv *Receiver) effective(category policy.CategoryID, purpose policy.PurposeID, subtree wire.Hash) (policy.Effective, error) {
-	refusal, other := refuse(wire.ProblemPolicyMismatch, "the policy declares no such category and purpose"), false
+	refusal, other := refuse(wire.ProblemPolicyMismatch, "%s: the policy declares no such category and purpose",
+		policy.Shown(string(category)+"/"+string(purpose))), false
 	for _, d := range rv.documents() {
 		e, err := d.Effective(category, purpose)
 		switch {

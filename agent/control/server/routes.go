@@ -118,6 +118,15 @@ var routes = []route{
 	{"DELETE", "/v1/clients/{id}/access/{tuple}", owner, shortly, deleteClientAccess},
 }
 
+// Surface returns every route as "METHOD /path", so that a test can go through all there are.
+func Surface() []string {
+	var all []string
+	for _, r := range routes {
+		all = append(all, r.method+" "+r.path)
+	}
+	return all
+}
+
 // request is what a handler gets: the guard and the table have done their part.
 type request struct {
 	actor  Actor
@@ -177,7 +186,7 @@ func (s *Server) tuple(category, purpose string) (policy.Tuple, error) {
 		}
 		names = append(names, t.String())
 	}
-	p := control.NewProblem(control.KindUnknownTuple, "", "the name is CATEGORY/PURPOSE, as in \"scruple consent list\"")
+	p := control.NewProblem(control.KindUnknownTuple, policy.Shown(name), "the name is CATEGORY/PURPOSE, as in \"scruple consent list\"")
 	p.Near = near(name, names)
 	return policy.Tuple{}, p
 }
