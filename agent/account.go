@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"os"
 	"slices"
 	"time"
@@ -18,6 +19,10 @@ import (
 
 // closureLooks is how often an account that is being closed is looked at, beside every answer that comes.
 const closureLooks = 15 * time.Minute
+
+// closedKept is how long after its closing is confirmed the records of an account can still be read and exported as receipts. Then their
+// bodies are erased, and tombstones are left.
+const closedKept = 30 * policy.Day
 
 // controllerNamed returns the controller of that id, or the policy's first where it is "": the service itself.
 func (a *Agent) controllerNamed(id policy.ControllerID) (policy.ControllerID, error) {
@@ -115,9 +120,18 @@ func (a *Agent) withdrawAll(id policy.ControllerID, who consent.Actor) error {
 // settleClosures finishes the closing of accounts: what a crash interrupted is withdrawn, and where every signed answer is there, that is
 // recorded. It returns when to look again, zero when nothing is being closed.
 func (a *Agent) settleClosures() (next time.Time) {
+	sooner := func(at time.Time) {
+		if !at.IsZero() && (next.IsZero() || at.Before(next)) {
+			next = at
+		}
+	}
 	for _, id := range a.register.Controllers() {
 		closed, ok := a.cases.Closed(id)
-		if !ok || closed.Done != 0 {
+		if !ok {
+			continue
+		}
+		if closed.Done != 0 {
+			sooner(a.eraseRecords(id, time.Unix(closed.Done, 0)))
 			continue
 		}
 		// The person has said so, before a crash came between.
@@ -128,12 +142,29 @@ func (a *Agent) settleClosures() (next time.Time) {
 				a.log.Warn("an account is closed, which could not be recorded", zap.String("controller", string(id)), zap.Error(err))
 			} else {
 				a.log.Info("an account is closed", zap.String("controller", string(id)))
+				sooner(time.Now().Add(closedKept))
 				continue
 			}
 		}
-		next = time.Now().Add(closureLooks)
+		sooner(time.Now().Add(closureLooks))
 	}
 	return next
+}
+
+// eraseRecords erases the bodies of the records of a closed account when their time is over, and returns when to try again, zero when
+// nothing is left of them.
+func (a *Agent) eraseRecords(id policy.ControllerID, closed time.Time) (next time.Time) {
+	now := time.Now()
+	if due := closed.Add(closedKept); now.Before(due) {
+		return due
+	}
+	if err := a.register.EraseAll(id); err != nil {
+		if !errors.Is(err, consent.ErrNeeded) { // a quiet period, for example
+			a.log.Warn("the records of a closed account are not erased yet", zap.String("controller", string(id)), zap.Error(err))
+		}
+		return now.Add(policy.Day)
+	}
+	return time.Time{}
 }
 
 // awaited counts the signed answers of a controller that are not there yet.

@@ -14,8 +14,8 @@ func accountCommand(a *app) *cobra.Command {
 		use:   "account",
 		short: T{"close your account at a controller", "注销您在控制者处的账号"},
 		long: T{
-			"Each controller has an account of its own: closing that of the service leaves the payment account, and the other way\nround. Closing ends every consent there, erases everything here and has the controller confirm the erasure with its signature.",
-			"每个控制者各有账号：注销服务账号不影响支付账号，反之亦然。\n注销会终止在该处的所有同意，删除本机内容，并由控制者签名确认删除。",
+			"Each controller has an account of its own: closing that of the service leaves the payment account, and the other way\nround. Closing ends every consent there, erases everything here and has the controller confirm the erasure with its signature.\nThirty days later the records of what you agreed to go as well: export before what you want to keep (scruple receipt export).",
+			"每个控制者各有账号：注销服务账号不影响支付账号，反之亦然。\n注销会终止在该处的所有同意，删除本机内容，并由控制者签名确认删除。\n三十天后，关于您曾同意内容的记录也会删除：想保留的请提前导出（scruple receipt export）。",
 		},
 		example: T{
 			"  scruple account list\n  scruple account close\n  scruple account close --controller payments",

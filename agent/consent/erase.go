@@ -36,6 +36,45 @@ func (r *Register) EraseBody(controller policy.ControllerID, seqs ...uint64) err
 	return nil
 }
 
+// EraseAll erases the bodies of all records of a controller, those of generations before a damaged one included, which can be read by nobody
+// else. It is for an account that was closed. It is idempotent; nil when there is no ledger. Otherwise as EraseBody.
+func (r *Register) EraseAll(controller policy.ControllerID) error {
+	r.commit.Lock()
+	defer r.commit.Unlock()
+	readable, retired := false, false
+	var seqs []uint64
+	r.ring.View(func(s *keyring.State) {
+		if ls := s.Ledgers[controller]; ls != nil {
+			readable = len(ls.RecordKeys) > 0
+			for seq := range ls.Size {
+				seqs = append(seqs, seq)
+			}
+			retired = slices.ContainsFunc(ls.Retired, func(old *keyring.LedgerState) bool { return len(old.RecordKeys) > 0 })
+		}
+	})
+	if readable {
+		if err := r.eraseBodies(controller, seqs); err != nil {
+			return fmt.Errorf("erase records: %w", err)
+		}
+	}
+	if !retired {
+		return nil
+	}
+	err := r.ring.Update(func(s *keyring.State) error {
+		for _, old := range s.Ledgers[controller].Retired {
+			for _, key := range old.RecordKeys {
+				clear(key)
+			}
+			clear(old.RecordKeys)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("erase records: %w", err)
+	}
+	return nil
+}
+
 func (r *Register) eraseBodies(controller policy.ControllerID, seqs []uint64) error {
 	l, err := r.provable(controller)
 	if err != nil {

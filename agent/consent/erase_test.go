@@ -11,6 +11,7 @@ import (
 	"github.com/scruple-agent/scruple/agent/consent"
 	"github.com/scruple-agent/scruple/agent/consent/consenttest"
 	"github.com/scruple-agent/scruple/agent/durable/durabletest"
+	"github.com/scruple-agent/scruple/agent/keyring"
 	"github.com/scruple-agent/scruple/agent/ledger"
 	"github.com/scruple-agent/scruple/agent/policy"
 )
@@ -258,6 +259,103 @@ func TestEraseBodyCrash(t *testing.T) {
 		}
 		b.Close()
 		b.start()
+	}
+}
+
+// TestEraseAll: of a closed account nothing of a record is left that can be read, also of generations before a damaged ledger; proofs and
+// checkpoints stay good, tombstones stay for their term, and what still rests on a record keeps all.
+func TestEraseAll(t *testing.T) {
+	b := setup(t)
+	b.ok(b.Register.EraseAll("messenger")) // nothing is recorded yet
+	tu := b.tuple("contacts/find")
+	b.give(tu)
+	b.answerAll()
+	if err := b.Register.EraseAll("messenger"); !errors.Is(err, consent.ErrNeeded) {
+		t.Errorf("of a consent that is given: %v", err)
+	}
+	damaged := b.ledger("messenger")
+	b.Close()
+	keep, err := os.ReadFile(damaged)
+	b.ok(err)
+	b.ok(b.damageLedger())
+	b.start()
+	b.ok(b.Register.Withdraw(tu, true, person))
+	if err := b.Register.EraseAll("messenger"); !errors.Is(err, consent.ErrNeeded) {
+		t.Errorf("of a withdrawal that is not confirmed: %v", err)
+	}
+	b.live("ack settle") // the identity is retired
+	if err := b.Register.EraseAll("messenger"); !errors.Is(err, consent.ErrNeeded) {
+		t.Errorf("within the quiet period: %v", err)
+	}
+	b.live("late")
+	kept, err := b.Register.InclusionProof("messenger", 0)
+	b.ok(err)
+	key := b.ledgerKey("messenger")
+	readable := func() (n int) {
+		b.Ring.View(func(s *keyring.State) {
+			ls := s.Ledgers["messenger"]
+			for _, one := range append([]*keyring.LedgerState{ls}, ls.Retired...) {
+				n += len(one.RecordKeys)
+			}
+		})
+		return n
+	}
+	if readable() < 4 {
+		t.Fatalf("only %d records are readable", readable())
+	}
+	for range 2 {
+		b.ok(b.Register.EraseAll("messenger"))
+		if n := readable(); n != 0 {
+			t.Errorf("%d records are readable", n)
+		}
+		if a := b.Register.Audit()[0]; a.Problem != nil || a.Readable != 0 || a.Tombstones != 1 {
+			t.Errorf("audit %+v", a)
+		}
+		if _, _, err := ledger.VerifyInclusion(kept.Proof, kept.Leaf, key); err != nil {
+			t.Error(err)
+		}
+		if _, err := b.Register.InclusionProof("messenger", 0); err != nil {
+			t.Error(err)
+		}
+		b.restart()
+	}
+	b.ok(os.WriteFile(damaged, keep, 0o600)) // even whole, nobody can read it
+	b.restart()
+	b.give(tu) // after the account is opened again
+	if a := b.Register.Audit()[0]; a.Problem != nil || a.Readable == 0 {
+		t.Errorf("audit %+v", a)
+	}
+}
+
+// TestEraseAllCrash: stopped at any step, what is left is read as before or erased, and the rest follows.
+func TestEraseAllCrash(t *testing.T) {
+	for n, stopped := 1, true; stopped; n++ {
+		b := setup(t)
+		b.live("give ack clear ack late")
+		b.Close()
+		b.ok(b.damageLedger())
+		b.start()
+		b.ok(b.Register.Restart("messenger", person))
+		b.live("give ack clear ack late")
+		steps := durabletest.Watch(t, b.Dir)
+		steps.StopAt(n, 20)
+		err := b.Register.EraseAll("messenger")
+		stopped = steps.Stopped()
+		if !stopped {
+			b.ok(err)
+			if n < 7 {
+				t.Errorf("only %d steps", n-1)
+			}
+		}
+		steps.Restart()
+		b.restart()
+		if a := b.Register.Audit()[0]; a.Problem != nil {
+			t.Errorf("stopped at %d: %v", n, a.Problem)
+		}
+		b.ok(b.Register.EraseAll("messenger"))
+		if a := b.Register.Audit()[0]; a.Problem != nil || a.Readable != 0 || a.Tombstones == 0 {
+			t.Errorf("stopped at %d: %+v", n, a)
+		}
 	}
 }
 
