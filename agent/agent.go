@@ -49,6 +49,7 @@ type Agent struct {
 	started  time.Time
 
 	current  atomic.Pointer[inForce] // the policy
+	refused  atomic.Pointer[string]  // why its files, read again, were not taken over
 	updating sync.Mutex              // one change of the policy at a time
 	ring     *keyring.Ring
 	register *consent.Register

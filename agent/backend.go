@@ -95,6 +95,9 @@ func (a *Agent) Status(ctx context.Context) (control.Status, error) {
 	if status.Age, err = a.Age(ctx); err != nil {
 		return status, err
 	}
+	if why := a.refused.Load(); why != nil {
+		status.PolicyRefused = *why
+	}
 	status.Clock.Trouble = now.Before(status.Clock.HighWater.Add(-consent.ClockTolerance))
 	spooled := map[wire.UUID]spool.Stat{}
 	for _, s := range a.spool.Stats() {

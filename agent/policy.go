@@ -269,7 +269,8 @@ func (a *Agent) mark(l policy.Loaded, marks map[string]keyring.PolicyMark) error
 	return err
 }
 
-// ReloadPolicy reads the policy's files again and puts a later version into force; with none it returns the policy as it is.
+// ReloadPolicy reads the policy's files again and puts a later version into force; with none it returns the policy as it is. After an error
+// the policy in force stays, and the status says why.
 func (a *Agent) ReloadPolicy() (control.PolicyUpdate, error) { return a.updatePolicy(nil) }
 
 // UpdatePolicy implements server.Backend. It answers nothing for the person: what is not provably narrower waits for them.
@@ -289,12 +290,20 @@ func (a *Agent) UpdatePolicy(_ context.Context, by server.Actor, note []byte) (c
 
 // updatePolicy puts a later version of a document into force; nil reads the files of the settings again. A crash in
 // between leaves either version: each step is repeated at the next start.
-func (a *Agent) updatePolicy(note []byte) (control.PolicyUpdate, error) {
+func (a *Agent) updatePolicy(note []byte) (u control.PolicyUpdate, err error) {
 	a.updating.Lock()
 	defer a.updating.Unlock()
+	if note == nil {
+		defer func() {
+			a.refused.Store(nil)
+			if err != nil {
+				why := err.Error()
+				a.refused.Store(&why)
+			}
+		}()
+	}
 	before := a.current.Load()
 	var files []policy.File
-	var err error
 	id := ""
 	if note == nil {
 		if files, err = a.policyFiles(); err != nil {

@@ -141,6 +141,12 @@ func (a *app) writeFeatures(w io.Writer, s control.Status) {
 }
 
 func (a *app) writeTroubles(w io.Writer, s control.Status) {
+	if s.PolicyRefused != "" {
+		fmt.Fprintf(w, "\n%s\n", fmt.Sprintf(a.t(T{
+			"The policy's files were read again and not taken over; version %d stays in force. The daemon will not start with them: %s",
+			"重新读取的政策文件未被采用，第 %d 版继续有效。后台服务无法以这些文件启动：%s",
+		}), s.Policy.Version, a.trouble(s.PolicyRefused)))
+	}
 	if len(s.Notices.Unread) > 0 {
 		fmt.Fprintf(w, "\n%s\n", fmt.Sprintf(a.t(T{
 			"Announcements that you have not read: %s (scruple notices show ID)", "您尚未阅读的公告：%s（scruple notices show 编号）",

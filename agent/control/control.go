@@ -50,18 +50,20 @@ func (t Text) In(lang string) string {
 
 // Status is the answer of "scruple status": every category of the policy, on or off and why.
 type Status struct {
-	State       string      `json:"state"` // "running" or "stopping"
-	Version     string      `json:"version"`
-	PID         int         `json:"pid"`
-	Started     time.Time   `json:"started,omitzero"`
-	Subject     string      `json:"subject"` // the user account that the daemon keeps
-	StateDir    string      `json:"state_dir"`
-	Policy      PolicyInfo  `json:"policy"`
-	Enforcement Enforcement `json:"enforcement"`
-	Clock       Clock       `json:"clock"`
-	Tuples      []Tuple     `json:"tuples"`
-	Features    []Feature   `json:"features"` // filled by the server from Tuples
-	Lanes       []Lane      `json:"lanes"`    // lane A, one per controller
+	State    string     `json:"state"` // "running" or "stopping"
+	Version  string     `json:"version"`
+	PID      int        `json:"pid"`
+	Started  time.Time  `json:"started,omitzero"`
+	Subject  string     `json:"subject"` // the user account that the daemon keeps
+	StateDir string     `json:"state_dir"`
+	Policy   PolicyInfo `json:"policy"`
+	// PolicyRefused says why the policy's files, read again, were not taken over: the policy in force stays. "" when they were.
+	PolicyRefused string      `json:"policy_refused,omitempty"`
+	Enforcement   Enforcement `json:"enforcement"`
+	Clock         Clock       `json:"clock"`
+	Tuples        []Tuple     `json:"tuples"`
+	Features      []Feature   `json:"features"` // filled by the server from Tuples
+	Lanes         []Lane      `json:"lanes"`    // lane A, one per controller
 	// Analytics are the purposes of the analytics lane with what is spent of their privacy budgets.
 	Analytics []Analytics `json:"analytics"`
 	// Unfinished are the steps of withdrawals and erasures that have not succeeded yet and are repeated.
