@@ -382,6 +382,13 @@ func (a *Agent) Withdraw(_ context.Context, by server.Actor, t policy.Tuple, era
 	answer := control.Withdrawal{
 		Tuple: t.String(), Status: string(a.register.State(t).Status), Clear: erase, Unfinished: []control.Step{},
 	}
+	if before.IsZero() { // of a damaged ledger the state knows none, but the ring did
+		for _, m := range a.register.Outbox(t.Controller) {
+			if m.Tuple == t {
+				before = m.Consent
+			}
+		}
+	}
 	if !before.IsZero() {
 		answer.Consent = before.String()
 	}

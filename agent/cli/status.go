@@ -145,7 +145,7 @@ func (a *app) writeTroubles(w io.Writer, s control.Status) {
 		fmt.Fprintf(w, "\n%s\n", fmt.Sprintf(a.t(T{
 			"The policy's files were read again and not taken over; version %d stays in force. The daemon will not start with them: %s",
 			"重新读取的政策文件未被采用，第 %d 版继续有效。后台服务无法以这些文件启动：%s",
-		}), s.Policy.Version, a.trouble(s.PolicyRefused)))
+		}), s.Policy.Version, a.said(s.PolicyRefused)))
 	}
 	if len(s.Notices.Unread) > 0 {
 		fmt.Fprintf(w, "\n%s\n", fmt.Sprintf(a.t(T{

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/scruple-agent/scruple/agent"
 	"github.com/scruple-agent/scruple/agent/policy"
 	"github.com/scruple-agent/scruple/sensors"
 	"github.com/scruple-agent/scruple/sensors/accel"
@@ -65,13 +64,6 @@ var troubleWords = [][2]string{
 	{"the IIO tree", "IIO 设备目录"},
 	{"an IIO device", "IIO 设备"},
 	{"the device file", "设备文件"},
-
-	{agent.ErrPolicyKey.Error(), "政策密钥不是首次启动时固定的密钥：新密钥需要一份由新旧密钥共同签名的较新版本政策"},
-	{agent.ErrPolicyOlder.Error(), "政策比曾经生效的版本旧：请放回较新的版本"},
-	{agent.ErrPolicyDiffers.Error(), "政策内容已变而版本未升：请恢复原文，或以更高版本重新签名"},
-	{agent.ErrPolicyMissing.Error(), "曾经生效的一份政策文件缺失：请放回，或放入其较新版本"},
-	{policy.ErrUnsigned.Error(), "政策没有固定密钥的签名"},
-	{policy.ErrSignature.Error(), "政策的签名不符"},
 
 	{"read contacts: ", ""},
 	{"open contacts: ", ""},

@@ -5,8 +5,6 @@ import (
 	"regexp"
 	"testing"
 
-	"github.com/scruple-agent/scruple/agent"
-	"github.com/scruple-agent/scruple/agent/policy"
 	"github.com/scruple-agent/scruple/sensors"
 	"github.com/scruple-agent/scruple/sensors/accel"
 	"github.com/scruple-agent/scruple/sensors/contacts/carddav"
@@ -40,7 +38,6 @@ func TestTroublesInChinese(t *testing.T) {
 		sensors.ErrBusy, sensors.ErrDenied, sensors.ErrMute, accel.ErrImplausible, steps.ErrDisabled, location.ErrProtocol, location.ErrSilent,
 		carddav.ErrPassword, carddav.ErrCA, carddav.ErrAddress, carddav.ErrCertificate, carddav.ErrRefused, carddav.ErrRedirect,
 		carddav.ErrTimeout, carddav.ErrUnreachable, carddav.ErrStatus, carddav.ErrGarbage, carddav.ErrTooLarge, carddav.ErrNoBook,
-		agent.ErrPolicyKey, agent.ErrPolicyOlder, agent.ErrPolicyDiffers, agent.ErrPolicyMissing, policy.ErrUnsigned, policy.ErrSignature,
 		evolution.ErrWAL, evolution.ErrJournal, evolution.ErrBusy, evolution.ErrNoBook, evolution.ErrDamaged, evolution.ErrTooLarge,
 	} {
 		texts = append(texts, err.Error())

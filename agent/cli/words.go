@@ -43,6 +43,10 @@ var kindWords = map[control.Kind]say{
 		T{"this is not the hash of the notice that was shown", "该哈希值与所展示的告知书不符"},
 		T{"read it again with scruple consent show, in the same language (--lang)", "请用 scruple consent show 以同一语言（--lang）重新阅读"},
 	},
+	control.KindLedger: {
+		T{"there is no consent in force for this", "此项没有有效的同意"},
+		T{"scruple consent withdraw CATEGORY/PURPOSE tells the controller and begins a new ledger; what you want can be agreed to again then", "scruple consent withdraw 类别/用途 会通知控制者并启用新账本；之后可重新同意所需的各项"},
+	},
 	control.KindNotGiven: {
 		T{"there is no consent in force for this", "此项没有有效的同意"},
 		T{"scruple consent give CATEGORY/PURPOSE shows the notice and asks", "scruple consent give 类别/用途 会展示告知书并征求您的同意"},

@@ -91,7 +91,7 @@ const (
 	ErrPolicyChanged = refusal("policy changed since consent was given: ask again")
 	ErrUndeclared    = refusal("not declared in the policy")
 	ErrClock         = refusal("the clock is behind the time already seen: set it right, or accept it with the person's word")
-	ErrDamaged       = refusal("the consent ledger is damaged: its consents no longer count; withdraw, or restart the ledger and ask again")
+	ErrDamaged       = refusal("the consent ledger is damaged: its consents no longer count; withdraw one, which begins a new ledger, then agree again")
 	ErrRolledBack    = refusal("the consent ledger was put back to an older state: something later was signed here; what was agreed to no longer counts, ask again")
 	ErrUnfinished    = refusal("a withdrawal could not be written to the disk: nothing is collected, withdraw again")
 	ErrSessionOnly   = refusal("collected only in a use session")

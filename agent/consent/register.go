@@ -69,7 +69,7 @@ func Open(dir string, ring *keyring.Ring, doc *policy.Document, subject policy.S
 		return nil, fmt.Errorf("open consent register: %w: subject or policy", ErrUndeclared)
 	}
 	if err := durable.MkdirAll(dir); err != nil {
-		return nil, fmt.Errorf("open consent register: %w", err)
+		return nil, fmt.Errorf("open consent register: %w; put back the whole folder from one backup, or move it away (every consent of it then counts as lost)", err)
 	}
 	if o.Now == nil {
 		o.Now = time.Now

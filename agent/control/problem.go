@@ -27,6 +27,8 @@ const (
 	KindNotShown Kind = "not-shown"
 	// KindNoticeDiffers: the hash is not that of the notice that was shown.
 	KindNoticeDiffers Kind = "notice-differs"
+	// KindLedger: the ledger is damaged, so its consents do not count.
+	KindLedger Kind = "ledger-damaged"
 	// KindNotGiven: no consent in force.
 	KindNotGiven Kind = "not-given"
 	// KindGiven: the consent is given already; it can be withdrawn.
@@ -104,6 +106,7 @@ var kinds = []kindInfo{
 	{KindNotPerson, http.StatusForbidden, ExitRefused, "only the person answers"},
 	{KindNotShown, http.StatusConflict, ExitRefused, "the notice has not been shown"},
 	{KindNoticeDiffers, http.StatusConflict, ExitRefused, "the notice differs from the one that was shown"},
+	{KindLedger, http.StatusConflict, ExitRefused, "the consent ledger is damaged"},
 	{KindNotGiven, http.StatusForbidden, ExitRefused, "no consent in force"},
 	{KindGiven, http.StatusConflict, ExitRefused, "the consent is given: withdraw it instead"},
 	{KindQuiet, http.StatusForbidden, ExitRefused, "refused lately, not to be asked again yet"},

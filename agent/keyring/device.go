@@ -50,7 +50,7 @@ func ReadDeviceKey(path string) ([]byte, error) {
 		return nil, fmt.Errorf("device key: %w", err)
 	}
 	if len(key) != KeySize {
-		return nil, fmt.Errorf("device key: %s: %w: want %d bytes", path, ErrSealed, KeySize)
+		return nil, fmt.Errorf("device key: %s: %w: want %d bytes; put it back, or move the state folder away to start anew", path, ErrSealed, KeySize)
 	}
 	return key, nil
 }

@@ -105,7 +105,7 @@ func (r *Ring) read() (*State, error) {
 	}
 	sealed, err := os.ReadFile(r.path)
 	if err != nil {
-		return nil, err
+		return nil, r.sealed(err.Error())
 	}
 	if len(sealed) < len(magic) || string(sealed[:len(magic)]) != magic {
 		return nil, r.sealed("not a ring of this version")

@@ -26,6 +26,7 @@ var consentKinds = []struct {
 	{consent.ErrUndeclared, control.KindPolicy, true},
 	{consent.ErrGuardian, control.KindGuardian, true},
 	{consent.ErrClosed, control.KindStopping, false},
+	{consent.ErrDamaged, control.KindLedger, true},
 	{consent.ErrNotGiven, control.KindNotGiven, false},
 	{consent.ErrNotInForce, control.KindNotGiven, true},
 }
