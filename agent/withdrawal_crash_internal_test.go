@@ -1,18 +1,21 @@
 package agent
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/scruple-agent/scruple/agent/consent"
 	"github.com/scruple-agent/scruple/agent/control/server"
 	"github.com/scruple-agent/scruple/agent/durable/durabletest"
+	"github.com/scruple-agent/scruple/agent/keyring"
 	"github.com/scruple-agent/scruple/agent/policy"
 	"github.com/scruple-agent/scruple/agent/settings"
 	"github.com/scruple-agent/scruple/uploader/journal"
@@ -290,6 +293,54 @@ func TestStepOfAWithdrawalFails(t *testing.T) {
 		a.finishWithdrawals()
 		f.over(a, place, true)
 		f.gone(a, place, dir)
+		a.Close()
+	}
+}
+
+// TestClockSetBack: with a clock that is a day behind the time already seen nothing is taken, read or sent, the status says so, and taking back
+// works all the same. When the clock is right again, what was not withdrawn goes on.
+func TestClockSetBack(t *testing.T) {
+	f := newFull(t)
+	for _, right := range []bool{true, false} {
+		dir := f.copied()
+		a := f.open(dir)
+		seen := time.Now().Add(policy.Day)
+		if err := a.ring.Update(func(s *keyring.State) error { s.HighWater = seen.Unix(); return nil }); err != nil {
+			t.Fatal(err)
+		}
+		a.Close()
+		a = f.open(dir)
+		status, err := a.Status(t.Context())
+		if err != nil || !status.Clock.Trouble {
+			t.Errorf("status: %+v, %v", status.Clock, err)
+		}
+		_, submitted := a.Submit(t.Context(), thePerson, f.tuple, []byte(`{"records":[{"item":"p-3","kind":"post","text":"three"}]}`))
+		_, sent := a.uploader.Flush(t.Context(), f.id)
+		for what, err := range map[string]error{"submitted": submitted, "sent": sent, "in force": a.register.InForce(f.id)} {
+			if !errors.Is(err, consent.ErrClock) {
+				t.Errorf("%s: %v", what, err)
+			}
+		}
+		if right {
+			err := a.ring.Update(func(s *keyring.State) error { s.HighWater = time.Now().Unix(); return nil })
+			a.Close()
+			if err != nil {
+				t.Fatal(err)
+			}
+			a = f.open(dir)
+			if err := a.register.InForce(f.id); err != nil {
+				t.Errorf("when the clock is right again: %v", err)
+			}
+			if list, err := a.spool.Reports(f.id); err != nil || len(list) != 2 {
+				t.Errorf("%d reports are left, %v", len(list), err)
+			}
+		} else {
+			if _, err := a.Withdraw(t.Context(), thePerson, f.tuple, true); err != nil {
+				t.Error(err)
+			}
+			f.over(a, "withdrawn with a wrong clock", true)
+			f.gone(a, "withdrawn with a wrong clock", dir)
+		}
 		a.Close()
 	}
 }

@@ -9,7 +9,7 @@ var reasonSayings = []saying{
 	{"consent has expired: ask again", "同意已过期，需重新征求"},
 	{"policy changed since consent was given: ask again", "同意之后政策已变更，需重新征求"},
 	{"not declared in the policy", "政策中没有声明"},
-	{"the clock is behind the time already seen: set it right, or accept it with the person's word", "时钟落后于已记录的时间：请校准，或由本人确认接受"},
+	{"the clock is behind the time already seen: set it right", "时钟落后于已记录的时间：请校准"},
 	{
 		"the consent ledger is damaged: its consents no longer count; withdraw one, which begins a new ledger, then agree again",
 		"同意账本已损坏，其中的同意不再有效；撤回其中一项即启用新账本，然后重新同意",

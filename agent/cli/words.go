@@ -47,6 +47,10 @@ var kindWords = map[control.Kind]say{
 		T{"there is no consent in force for this", "此项没有有效的同意"},
 		T{"scruple consent withdraw CATEGORY/PURPOSE tells the controller and begins a new ledger; what you want can be agreed to again then", "scruple consent withdraw 类别/用途 会通知控制者并启用新账本；之后可重新同意所需的各项"},
 	},
+	control.KindClock: {
+		T{"the clock is behind the time already seen, so nothing is collected or sent", "时钟落后于已记录的时间，因此不收集也不发送"},
+		T{"set the clock right; withdrawing works all the same. scruple status shows both times", "请校正时钟；撤回不受影响。scruple status 显示两个时间"},
+	},
 	control.KindNotGiven: {
 		T{"there is no consent in force for this", "此项没有有效的同意"},
 		T{"scruple consent give CATEGORY/PURPOSE shows the notice and asks", "scruple consent give 类别/用途 会展示告知书并征求您的同意"},

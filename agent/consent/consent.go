@@ -90,7 +90,7 @@ const (
 	ErrExpired       = refusal("consent has expired: ask again")
 	ErrPolicyChanged = refusal("policy changed since consent was given: ask again")
 	ErrUndeclared    = refusal("not declared in the policy")
-	ErrClock         = refusal("the clock is behind the time already seen: set it right, or accept it with the person's word")
+	ErrClock         = refusal("the clock is behind the time already seen: set it right")
 	ErrDamaged       = refusal("the consent ledger is damaged: its consents no longer count; withdraw one, which begins a new ledger, then agree again")
 	ErrRolledBack    = refusal("the consent ledger was put back to an older state: something later was signed here; what was agreed to no longer counts, ask again")
 	ErrUnfinished    = refusal("a withdrawal could not be written to the disk: nothing is collected, withdraw again")

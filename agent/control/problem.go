@@ -29,6 +29,8 @@ const (
 	KindNoticeDiffers Kind = "notice-differs"
 	// KindLedger: the ledger is damaged, so its consents do not count.
 	KindLedger Kind = "ledger-damaged"
+	// KindClock: the clock is behind the time already seen.
+	KindClock Kind = "clock"
 	// KindNotGiven: no consent in force.
 	KindNotGiven Kind = "not-given"
 	// KindGiven: the consent is given already; it can be withdrawn.
@@ -107,6 +109,7 @@ var kinds = []kindInfo{
 	{KindNotShown, http.StatusConflict, ExitRefused, "the notice has not been shown"},
 	{KindNoticeDiffers, http.StatusConflict, ExitRefused, "the notice differs from the one that was shown"},
 	{KindLedger, http.StatusConflict, ExitRefused, "the consent ledger is damaged"},
+	{KindClock, http.StatusConflict, ExitRefused, "the clock is behind the time already seen"},
 	{KindNotGiven, http.StatusForbidden, ExitRefused, "no consent in force"},
 	{KindGiven, http.StatusConflict, ExitRefused, "the consent is given: withdraw it instead"},
 	{KindQuiet, http.StatusForbidden, ExitRefused, "refused lately, not to be asked again yet"},

@@ -27,6 +27,7 @@ var consentKinds = []struct {
 	{consent.ErrGuardian, control.KindGuardian, true},
 	{consent.ErrClosed, control.KindStopping, false},
 	{consent.ErrDamaged, control.KindLedger, true},
+	{consent.ErrClock, control.KindClock, false},
 	{consent.ErrNotGiven, control.KindNotGiven, false},
 	{consent.ErrNotInForce, control.KindNotGiven, true},
 }

@@ -358,7 +358,8 @@ func TestErrors(t *testing.T) {
 		{consent.ErrSessionOnly, control.KindNoSession, control.ExitRefused},
 		{consent.ErrNoSession, control.KindPolicy, control.ExitRefused},
 		{fmt.Errorf("permit: %w", consent.ErrWithdrawn), control.KindNotGiven, control.ExitRefused},
-		{consent.ErrClock, control.KindNotGiven, control.ExitRefused},
+		{consent.ErrClock, control.KindClock, control.ExitRefused},
+		{fmt.Errorf("permit: %w", consent.ErrDamaged), control.KindLedger, control.ExitRefused},
 		{errors.New("disk is full"), control.KindFailed, control.ExitFailed},
 		{context.DeadlineExceeded, control.KindFailed, control.ExitFailed},
 	} {
