@@ -75,7 +75,7 @@ func (r *Register) put(controller policy.ControllerID, now int64, c *change) err
 		return ErrClosed
 	}
 	if l.problem != nil {
-		r.flush(l)
+		r.flush(l, c.must())
 		if l.damage != nil && !c.restart {
 			return l.damage
 		}
@@ -93,7 +93,11 @@ func (r *Register) put(controller policy.ControllerID, now int64, c *change) err
 	}
 
 	size, hashed, frames := fresh.size, len(fresh.hashes), slices.Clone(fresh.pending)
-	err := r.ring.Update(func(s *keyring.State) error {
+	update := r.ring.UpdateIfRoom // what is left of a full disk is for taking back
+	if c.must() {
+		update = r.ring.Update
+	}
+	err := update(func(s *keyring.State) error {
 		ls := s.Ledgers[controller]
 		if ls == nil || c.restart {
 			next := &keyring.LedgerState{
@@ -163,14 +167,18 @@ func (r *Register) put(controller policy.ControllerID, now int64, c *change) err
 	r.renewLeases()
 	r.mu.Unlock()
 	r.saved = max(r.saved, now)
-	r.flush(fresh)
+	r.flush(fresh, c.must())
 	return err
 }
 
 // flush brings a ledger's file up to the ring. A failure is shown by Problems and the flush repeated with the next change, by
 // Sweep, and at the next start, while the records wait in the ring; a file that somebody has shortened is damage.
-func (r *Register) flush(l *ledger) {
-	err := r.ring.Reserve().Do(l.flush)
+// With must the reserve of space is given up for it.
+func (r *Register) flush(l *ledger, must bool) {
+	err := l.flush()
+	if must && durable.IsFull(err) {
+		err = r.ring.Reserve().Do(l.flush)
+	}
 	if !errors.Is(err, ErrDamaged) {
 		return
 	}

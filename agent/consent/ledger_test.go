@@ -14,8 +14,10 @@ import (
 	"time"
 
 	"github.com/scruple-agent/scruple/agent/consent"
+	"github.com/scruple-agent/scruple/agent/durable"
 	"github.com/scruple-agent/scruple/agent/durable/durabletest"
 	"github.com/scruple-agent/scruple/agent/keyring"
+	"github.com/scruple-agent/scruple/agent/policy"
 	"github.com/scruple-agent/scruple/uploader/wire"
 )
 
@@ -261,6 +263,9 @@ func TestFullDisk(t *testing.T) {
 	id := b.give(tu)
 	steps := durabletest.Watch(t, b.Dir)
 	steps.FillUntilRemoved(filepath.Join(b.Dir, "reserve"))
+	if _, err := b.Register.Show(b.tuple("steps/compare"), policy.LangEN, person); !durable.IsFull(err) || !b.Ring.Reserve().Held() {
+		t.Errorf("asked on a full disk: %v, the reserve is held: %v", err, b.Ring.Reserve().Held())
+	}
 	b.ok(b.Register.Withdraw(tu, true, person))
 	if _, err := b.Ring.DataKey(id); err == nil {
 		t.Error("the data key is still there")

@@ -368,7 +368,7 @@ func (r *Register) sweep(at time.Time) (over []ended, err error) {
 	}
 	for _, l := range r.ledgers {
 		if l.problem != nil {
-			if r.flush(l); l.problem != nil {
+			if r.flush(l, false); l.problem != nil {
 				errs = append(errs, l.problem)
 			}
 		}

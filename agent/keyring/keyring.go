@@ -133,7 +133,14 @@ func (r *Ring) sealed(why string) error {
 // which durable.Replaced holds: the change is in force, and only its surviving a power cut at this very
 // moment is unknown. On a full disk the reserve is given up for it. act must not keep the state or
 // anything in it, and may be called only once.
-func (r *Ring) Update(act func(*State) error) error {
+func (r *Ring) Update(act func(*State) error) error { return r.change(act, r.reserve.Do) }
+
+// UpdateIfRoom is Update that leaves the reserve to what must always be possible: on a full disk it fails.
+func (r *Ring) UpdateIfRoom(act func(*State) error) error {
+	return r.change(act, func(write func() error) error { return write() })
+}
+
+func (r *Ring) change(act func(*State) error, try func(write func() error) error) error {
 	r.update.Lock()
 	defer r.update.Unlock()
 	r.mu.RLock()
@@ -149,7 +156,7 @@ func (r *Ring) Update(act func(*State) error) error {
 	}
 	next.dropPlaces()
 	next.Counter++
-	err := r.write(next)
+	err := r.write(next, try)
 	if err != nil && !durable.Replaced(err) {
 		next.wipe()
 		return fmt.Errorf("update key ring: %w", err)
@@ -180,7 +187,7 @@ func (r *Ring) Flush() error {
 	return nil
 }
 
-func (r *Ring) write(s *State) error {
+func (r *Ring) write(s *State, try func(write func() error) error) error {
 	plain, err := s.encode()
 	if err != nil {
 		return err
@@ -190,7 +197,7 @@ func (r *Ring) write(s *State) error {
 		return ErrFull
 	}
 	sealed := r.aead.Seal([]byte(magic), nil, plain, []byte(magic))
-	if err := r.reserve.Do(func() error { return durable.WriteFile(r.path, sealed, 0o600) }); err != nil {
+	if err := try(func() error { return durable.WriteFile(r.path, sealed, 0o600) }); err != nil {
 		return err
 	}
 	if !r.reserve.Held() {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -250,6 +251,75 @@ func TestForgedReceipts(t *testing.T) {
 			t.Errorf("%s: verify.py says %q, want %q", name, said[i], part)
 		}
 	}
+}
+
+// Whatever single value of a receipt is altered, taken away or added, anywhere in it, the receipt does not verify, here nor in another language.
+func TestEveryValueIsProven(t *testing.T) {
+	receipts, keys := life(t)
+	var (
+		forged [][]byte
+		places []string
+	)
+	good := receipts["steps/compare given"]
+	alter := func(place string, change func(d doc)) {
+		t.Helper()
+		d := decode(t, good)
+		change(d)
+		file := encode(t, d)
+		if _, err := receipt.Verify(file, keys["messenger"]); err == nil {
+			t.Errorf("%s: the altered receipt verifies", place)
+		}
+		forged, places = append(forged, file), append(places, place)
+	}
+	var walk func(at string, v any, put func(d doc, v any))
+	walk = func(at string, v any, put func(d doc, v any)) {
+		switch v := v.(type) {
+		case doc:
+			for key, inner := range v {
+				in := func(d doc) doc { return inside(d, at).(doc) }
+				alter(at+"/"+key+" taken away", func(d doc) { delete(in(d), key) })
+				walk(at+"/"+key, inner, func(d doc, v any) { in(d)[key] = v })
+			}
+			alter(at+" with more", func(d doc) { inside(d, at).(doc)["scruple:addition"] = "x" })
+		case []any:
+			for i, inner := range v {
+				walk(at+"/"+strconv.Itoa(i), inner, func(d doc, v any) { inside(d, at).([]any)[i] = v })
+			}
+			alter(at+" longer", func(d doc) { put(d, append(slices.Clone(v), v[0])) })
+		case string:
+			alter(at+" longer", func(d doc) { put(d, v+"x") })
+			alter(at+" empty", func(d doc) { put(d, "") })
+			alter(at+" of another type", func(d doc) { put(d, []any{v}) })
+		default:
+			alter(at+" of another type", func(d doc) { put(d, "x") })
+		}
+	}
+	walk("", decode(t, good), func(doc, any) {})
+	if len(forged) < 100 {
+		t.Errorf("only %d places", len(forged))
+	}
+	for i, said := range inPython(t, keys["messenger"], forged...) {
+		if said == "" {
+			t.Errorf("%s: verify.py takes it", places[i])
+		}
+	}
+}
+
+// inside returns what lies at a path like "/a/0/b".
+func inside(d doc, path string) any {
+	var v any = d
+	for step := range strings.SplitSeq(strings.TrimPrefix(path, "/"), "/") {
+		switch inner := v.(type) {
+		case doc:
+			if step != "" {
+				v = inner[step]
+			}
+		case []any:
+			i, _ := strconv.Atoi(step)
+			v = inner[i]
+		}
+	}
+	return v
 }
 
 // A ledger's own key cannot make a receipt of what is no record of a consent, such as one that an application gave.
