@@ -15,6 +15,7 @@ type unflushed struct {
 	path string
 	was  []byte // what path held before
 	none bool   // there was no such file
+	dir  bool   // it was a folder
 }
 
 // Remember makes Lose possible: from now on what is not flushed yet is kept in mind, with what it replaced. It costs a
@@ -42,6 +43,10 @@ func (s *Steps) Lose(r *rand.Rand) error {
 		switch info, stat := os.Stat(u.path); {
 		case u.none:
 			err = os.RemoveAll(u.path)
+		case u.dir:
+			if stat != nil {
+				err = os.Mkdir(u.path, 0o700)
+			}
 		case stat != nil: // it was removed
 			err = os.WriteFile(u.path, u.was, 0o600)
 		default:
@@ -70,8 +75,12 @@ func (s *Steps) track(op fault.Op, path string) {
 		if filepath.Ext(path) == ".tmp" { // what a replacement leaves behind is nobody's
 			return
 		}
-		was, err := os.ReadFile(path)
-		s.pending = append(s.pending, unflushed{op: op, path: path, was: was, none: os.IsNotExist(err)})
+		info, stat := os.Stat(path)
+		u := unflushed{op: op, path: path, none: os.IsNotExist(stat), dir: stat == nil && info.IsDir()}
+		if !u.dir {
+			u.was, _ = os.ReadFile(path)
+		}
+		s.pending = append(s.pending, u)
 	case fault.Create:
 		if filepath.Ext(path) != ".tmp" {
 			s.pending = append(s.pending, unflushed{op: op, path: path, none: true})

@@ -61,3 +61,32 @@ func TestLose(t *testing.T) {
 		}
 	}
 }
+
+// A folder whose removal is lost is there again as a folder.
+func TestLoseFolder(t *testing.T) {
+	back := false
+	for seed := range uint64(16) {
+		dir := t.TempDir()
+		path := filepath.Join(dir, "folder")
+		if err := os.Mkdir(path, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		steps := durabletest.Watch(t, dir)
+		steps.Remember()
+		steps.StopAt(2, 0) // the flush of dir
+		if err := durable.Remove(path); err == nil {
+			t.Fatal("removed although the machine stopped")
+		}
+		if err := steps.Lose(rand.New(rand.NewPCG(seed, 0))); err != nil {
+			t.Fatal(err)
+		}
+		if info, err := os.Stat(path); err == nil {
+			if back = true; !info.IsDir() {
+				t.Fatal("it is a file now")
+			}
+		}
+	}
+	if !back {
+		t.Error("its removal was never lost")
+	}
+}
