@@ -159,6 +159,9 @@ func (c *collection) gatherSteps(p consent.Permit, now time.Time, asked bool) er
 		r, err = c.stepRange.SoFar(p)
 		done = true
 	}
+	if p.Check() != nil { // the consent ended meanwhile
+		c.closeCounter()
+	}
 	c.mu.Unlock()
 	if err != nil || !done {
 		return err

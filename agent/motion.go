@@ -32,6 +32,10 @@ func (c *collection) readMotion(ctx context.Context, p consent.Permit, asked boo
 	now := time.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if err := p.Check(); err != nil { // it ended meanwhile: nothing of the burst goes into the next consent's window
+		clear(burst)
+		return nil, err
+	}
 	if c.window.IsZero() {
 		c.window = now
 	}

@@ -138,7 +138,11 @@ type StepRange struct {
 }
 
 // Add takes in one reading. When a new day has begun and the one before was counted from its start, it returns the range of that one.
+// Nothing stays of a reading whose consent has ended meanwhile.
 func (s *StepRange) Add(p consent.Permit, reading steps.Sample) (r int, done bool, err error) {
+	if err := p.Check(); err != nil {
+		return 0, false, fmt.Errorf("minimise steps: %w", err)
+	}
 	today := day(reading.Time)
 	if s.begun && today.After(s.day) {
 		if s.whole {

@@ -170,6 +170,34 @@ func TestSteps(t *testing.T) {
 	}
 }
 
+// TestStepsAfterTheEnd: of a reading that comes when the permit is over nothing stays, not even where the counter stood.
+func TestStepsAfterTheEnd(t *testing.T) {
+	doc, err := policy.Parse("policy.yaml", configs.PolicyYAML)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reg := consenttest.New(t, doc)
+	var s Steps
+	var r StepRange
+	for purpose, add := range map[policy.PurposeID]func(consent.Permit, steps.Sample) error{
+		"compare":    func(p consent.Permit, v steps.Sample) error { _, _, err := s.Add(p, v); return err },
+		"statistics": func(p consent.Permit, v steps.Sample) error { _, _, err := r.Add(p, v); return err },
+	} {
+		tuple := consenttest.Tuple(t, doc, "steps", purpose)
+		consenttest.Give(t, reg, tuple)
+		p := consenttest.PermitFrom(t, reg, tuple)
+		if err := reg.Withdraw(tuple, false, consenttest.Person); err != nil {
+			t.Fatal(err)
+		}
+		if err := add(p, steps.Sample{Time: time.Now(), Counter: 5000}); !errors.Is(err, consent.ErrWithdrawn) {
+			t.Errorf("%s: %v", purpose, err)
+		}
+	}
+	if s.begun || r.begun {
+		t.Error("where the counter stood is still known")
+	}
+}
+
 func TestLocation(t *testing.T) {
 	p := permit(t, "location", "nearby")
 	var l Location

@@ -1,6 +1,7 @@
 package minimise
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/scruple-agent/scruple/agent/consent"
@@ -22,8 +23,13 @@ type Steps struct {
 	total uint64
 }
 
-// Add takes in one reading and returns a report of the day before when a new day has begun.
+// Add takes in one reading and returns a report of the day before when a new day has begun. Where the consent ended while
+// the reading was under way nothing of it stays, not even where the counter stood: what is walked until the next consent
+// would be counted from there.
 func (s *Steps) Add(p consent.Permit, reading steps.Sample) (r Report, done bool, err error) {
+	if err := p.Check(); err != nil {
+		return Report{}, false, fmt.Errorf("minimise steps: %w", err)
+	}
 	today := day(reading.Time)
 	if s.begun && today.After(s.day) && s.total > 0 {
 		if r, err = s.Report(p); err != nil {
