@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -67,6 +68,11 @@ type Agent struct {
 	sources  *sources
 	memories *memories // of the address book
 
+	// What a test replaces.
+	clock   func() time.Time                                                     // of the register; nil is time.Now
+	elapsed func() time.Duration                                                 // of the register
+	dial    func(ctx context.Context, network, address string) (net.Conn, error) // nil is the network
+
 	mu         sync.Mutex
 	unfinished map[unfinishedKey]control.Step
 	kick       chan struct{}
@@ -88,7 +94,7 @@ func New(s settings.Settings, log *zap.Logger) (*Agent, error) {
 	a := &Agent{
 		settings: s, log: log, subject: policy.Subject("uid:" + strconv.Itoa(os.Getuid())), started: time.Now(),
 		unfinished: map[unfinishedKey]control.Step{},
-		kick:       make(chan struct{}, 1),
+		kick:       make(chan struct{}, 1), elapsed: sinceBoot,
 	}
 	if err := a.open(); err != nil {
 		a.Close()
@@ -128,7 +134,7 @@ func (a *Agent) openStores() (err error) {
 	if err := a.pinPolicy(); err != nil {
 		return err
 	}
-	a.register, err = consent.Open(filepath.Join(a.settings.StateDir, "ledger"), a.ring, a.document(), a.subject, consent.Options{Elapsed: sinceBoot})
+	a.register, err = consent.Open(filepath.Join(a.settings.StateDir, "ledger"), a.ring, a.document(), a.subject, consent.Options{Now: a.clock, Elapsed: a.elapsed})
 	if err != nil {
 		return err
 	}
@@ -157,7 +163,7 @@ func (a *Agent) openStores() (err error) {
 		Cases:    outbox{a},
 		Register: a.register, Spool: a.spool, Ring: a.ring, Journal: a.journal, Answers: a.answers, Outcome: a.uploaded,
 		Policy: a.document,
-		Log:    a.log, Slot: a.settings.Upload.Slot,
+		Log:    a.log, Slot: a.settings.Upload.Slot, Dial: a.dial,
 	})
 	return nil
 }
