@@ -83,9 +83,8 @@ func (d *daemon) give(tuple string) {
 	must("give "+tuple, err)
 }
 
-// withdraw takes a consent back, and says after how long the daemon could read no sensor any more, and whether that was prompt: in
-// time from the request on, or, where an emulated machine takes longer for the request itself, before its answer came.
-func (d *daemon) withdraw(tuple string) (took time.Duration, prompt bool) {
+// withdraw takes a consent back, and says how long after the request nothing held the source any more.
+func (d *daemon) withdraw(tuple string, held func() bool) (took time.Duration) {
 	ctx, cancel := short()
 	defer cancel()
 	start := time.Now()
@@ -94,13 +93,16 @@ func (d *daemon) withdraw(tuple string) (took time.Duration, prompt bool) {
 		_, err := d.client.Withdraw(ctx, tuple, false)
 		answered <- err
 	}()
-	for slices.ContainsFunc(holders(d.cmd), readable) && time.Since(start) < 30*time.Second {
-		time.Sleep(10 * time.Millisecond) // looking more often would keep the one processor from what is waited for
+	for held() && time.Since(start) < 30*time.Second {
+		time.Sleep(5 * time.Millisecond) // looking more often would keep the one processor from what is waited for
 	}
-	took, prompt = time.Since(start), len(answered) == 0
+	took = time.Since(start)
 	must("withdraw "+tuple, <-answered)
-	return took, prompt && took < 30*time.Second || took <= promptly
+	return took
 }
+
+// readable reports whether the daemon has a file open that gives values of a sensor.
+func (d *daemon) readable() bool { return slices.ContainsFunc(holders(d.cmd), readable) }
 
 // collect reads now, for the person.
 func (d *daemon) collect(tuple string) (control.Collected, error) {

@@ -24,6 +24,7 @@ const (
 	regSteps  = 0x15 // 24 bits
 	regWalk   = 0x18
 	regConfig = 0x1a
+	regEvents = 0x20 // bit 0: the step counter is on
 )
 
 // ioctls of /dev/i2c-N.
@@ -82,36 +83,41 @@ func (c *counter) set(n int) {
 	}
 }
 
-// write is "SMBus write byte data".
-func (c *counter) write(register, value byte) {
-	data := [34]byte{value}
+// on reports whether the chip has been told to count.
+func (c *counter) on() bool {
+	var data [34]byte
+	c.transfer(1, regEvents, &data)
+	return data[0]&1 != 0
+}
+
+func (c *counter) write(register, value byte) { c.transfer(0, register, &[34]byte{value}) }
+
+// transfer is "SMBus read byte data" (1) or "write byte data" (0).
+func (c *counter) transfer(read, register byte, data *[34]byte) {
 	request := struct {
-		write   uint8
+		read    uint8
 		command uint8
 		size    uint32
 		data    *[34]byte
-	}{0, register, 2, &data}
+	}{read, register, 2, data}
 	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(c.bus), i2cSMBus, uintptr(unsafe.Pointer(&request)))
 	if errno != 0 {
-		must("write a register", errno)
+		must("ask the chip", errno)
 	}
 }
 
-// stepsScenario takes a hardware step counter through consent, counting, a reset and withdrawal.
+// stepsScenario takes a hardware step counter through consent, counting, a reset and withdrawals.
 func stepsScenario() {
 	c := plugCounter(1337)
-	folder, _ := iioDevice("bma400")
 	d := start()
 	defer d.stop()
-	on := func() string { return read(folder + "/in_steps_en") }
 
 	time.Sleep(2 * time.Second)
-	before := on()
-	check(before != "1", "counter-is-off-before-consent", "in_steps_en %s", before)
+	check(!c.on(), "counter-is-off-before-consent", "")
 	d.give(steps)
 	_, err := d.collect(steps)
 	must("collect "+steps, err)
-	check(on() == "1", "consent-switches-the-counter-on", "in_steps_en %s", on())
+	check(c.on(), "consent-switches-the-counter-on", "")
 
 	c.set(1337 + 250)
 	_, err = d.collect(steps)
@@ -125,10 +131,26 @@ func stepsScenario() {
 	total = d.total()
 	check(total == 290, "steps-across-a-reset", "%v of 290", total)
 
-	took, prompt := d.withdraw(steps)
-	check(prompt, "withdrawal-closes-the-counter", "%v", took.Round(100*time.Microsecond))
-	_, off := eventually(5*time.Second, func() bool { return on() == before })
-	check(off, "withdrawal-switches-the-counter-off", "in_steps_en %s", on())
+	var times []time.Duration
+	for i := range 5 {
+		if i > 0 {
+			d.give(steps)
+		}
+		done := make(chan struct{})
+		go func() { // it is read all the time
+			defer close(done)
+			for err := error(nil); err == nil; {
+				_, err = d.collect(steps)
+			}
+		}()
+		if _, on := eventually(10*time.Second, c.on); !on {
+			fail("withdrawal-closes-the-counter", "it was not on")
+		}
+		times = append(times, d.withdraw(steps, func() bool { return c.on() || d.readable() }))
+		<-done
+	}
+	promptly("withdrawal-closes-the-counter", times)
+	check(!c.on(), "withdrawal-switches-the-counter-off", "")
 }
 
 // total adds up the totals that would leave: parts of a day add up.
@@ -141,39 +163,64 @@ func (d *daemon) total() float64 {
 	return sum
 }
 
-// suspendScenario sleeps (S3) in the middle of a capture and sets the clock back.
+// suspendScenario sleeps (S3) in the middle of a capture, withdraws afterwards in the middle of it, and sets the clock back.
 func suspendScenario() {
 	s := plug()
 	d := start()
 	d.give(gravity)
 	_, err := d.collect(gravity)
 	must("collect "+gravity, err)
+	d.give(steps)
+	_, _ = d.collect(steps) // from here on the accelerometer is followed
 
+	open := func() bool { return d.readable() && s.reporting() }
+	if _, ok := eventually(30*time.Second, open); !ok {
+		fail("captures-before-a-sleep", "the source was not open")
+	}
 	boot, monotonic := clock(unix.CLOCK_BOOTTIME), clock(unix.CLOCK_MONOTONIC)
-	must("set the alarm", unixWrite("/sys/class/rtc/rtc0/wakealarm", "+5"))
+	must("set the alarm", unixWrite("/sys/class/rtc/rtc0/wakealarm", "+4"))
 	must("sleep", unixWrite("/sys/power/state", "mem"))
 	slept := clock(unix.CLOCK_BOOTTIME) - boot - (clock(unix.CLOCK_MONOTONIC) - monotonic)
-	check(slept > 3*time.Second, "machine-slept", "%v", slept.Round(time.Millisecond))
+	check(slept > 2*time.Second, "machine-slept", "%v", slept.Round(time.Millisecond))
+	_, ok := eventually(20*time.Second, open)
+	check(ok, "captures-after-a-sleep", "")
 	_, err = d.collect(gravity)
 	check(err == nil, "reads-after-a-sleep", "%v", err)
 
+	ctx, cancel := short()
+	_, err = d.client.Withdraw(ctx, gravity, false) // steps hold the sensor alone
+	cancel()
+	must("withdraw "+gravity, err)
+	var times []time.Duration
+	for i := range 3 {
+		if i > 0 {
+			d.give(steps)
+			_, _ = d.collect(steps)
+			eventually(30*time.Second, d.readable)
+		}
+		times = append(times, d.withdraw(steps, d.readable))
+	}
+	promptly("withdrawal-after-a-sleep", times)
+	_, off := eventually(powerOff, s.asleep)
+	check(off, "sensor-is-off-after-a-sleep", "")
+
+	d.give(gravity)
 	wall := clock(unix.CLOCK_REALTIME)
 	back := unix.NsecToTimeval(int64(wall - 2*time.Hour))
 	must("set the clock back", unix.Settimeofday(&back))
 	time.Sleep(time.Second)
 	_, err = d.collect(gravity)
 	check(err != nil, "clock-set-back-collects-nothing", "%v", err)
-	ctx, cancel := short()
+	ctx, cancel = short()
 	status, err := d.client.Status(ctx)
 	cancel()
 	must("status", err)
 	check(status.Clock.Trouble, "clock-set-back-is-in-status", "")
 	again := unix.NsecToTimeval(int64(wall + 2*time.Second))
 	must("set the clock right", unix.Settimeofday(&again))
-	took, prompt := d.withdraw(gravity)
-	check(prompt, "withdrawal-after-a-sleep", "%v", took.Round(100*time.Microsecond))
-	_, off := eventually(powerOff, s.asleep)
-	check(off, "sensor-is-off-after-a-sleep", "")
+	d.withdraw(gravity, d.readable)
+	_, off = eventually(powerOff, s.asleep)
+	check(off, "sensor-is-off-at-the-end", "")
 	d.stop()
 }
 
