@@ -1,6 +1,8 @@
 package agent_test
 
 import (
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -54,12 +56,13 @@ func TestManyCommandsAtOnce(t *testing.T) {
 			answers = append(answers, said{strings.Join(line, " "), out, code})
 		})
 	}
-	second := *h.daemon
-	if err := second.try(); err == nil {
-		t.Error("a second daemon runs on the same folder")
-		second.kill()
-	} else if !strings.Contains(err.Error(), "another process") {
-		t.Errorf("the second daemon says: %v", err)
+	path, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.CommandContext(t.Context(), path, "run", "--config", filepath.Join(h.dir, "scruple.yaml")).CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "another process") {
+		t.Errorf("a second daemon on the same folder: %v: %s", err, out)
 	}
 	group.Wait()
 	for _, a := range answers {
