@@ -3,6 +3,7 @@ package agent_test
 import (
 	"bytes"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -117,9 +118,11 @@ func TestClause_8_NothingWithoutAGuardian(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.absent(string(key), public)
-	if out := c.must("receipt", "export", tuple); !strings.Contains(out, `"scruple:guardian"`) {
-		t.Errorf("the receipt has no commitment to the guardian:\n%s", out)
+	receipt := c.must("receipt", "export", tuple)
+	if !strings.Contains(receipt, `"scruple:guardian"`) {
+		t.Errorf("the receipt has no commitment to the guardian:\n%s", receipt)
 	}
+	verified(t, receipt)
 
 	c.stop()
 	c.start()
@@ -345,5 +348,22 @@ func TestClause_8_RequestAsAQRCode(t *testing.T) {
 	c.must("guardian", "approve", c.sign(regexp.MustCompile(`scruple-request:\S+`).FindString(out), "key"))
 	if _, code := c.gives(tuple); code != control.ExitDone {
 		t.Error("approved through the code, and cannot be agreed to")
+	}
+}
+
+// verified has a receipt looked at by the program that shares nothing with this one.
+func verified(t *testing.T, receipt string) {
+	t.Helper()
+	python, err := exec.LookPath("python3")
+	if err != nil {
+		t.Log("MISSING: python3, for the verifier in another language")
+		return
+	}
+	file := filepath.Join(t.TempDir(), "receipt.json")
+	if err := os.WriteFile(file, []byte(receipt), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command(python, "-I", "receipt/testdata/verify.py", file).CombinedOutput(); err != nil || !strings.HasPrefix(string(out), "verified: given") {
+		t.Errorf("verify.py: %v: %s", err, out)
 	}
 }
