@@ -374,7 +374,7 @@ func TestClause_1_8_PaymentIsApart(t *testing.T) {
 		}
 	}
 	sent := strings.Join(h.sent("bank-card/binding"), "")
-	if !strings.Contains(sent, `"1234"`) || strings.Contains(sent, "12345") || strings.Contains(sent, "6200") {
+	if !strings.Contains(sent, `"1234"`) || strings.Contains(sent, "12345") || strings.Contains(sent, "6200 0") {
 		t.Errorf("what left of the card: %s", sent)
 	}
 	if strings.Contains(sent+strings.Join(h.sent("payment/pay"), ""), "canary-post") || strings.Contains(strings.Join(h.sent("posts/moments"), ""), "order-1") {

@@ -255,10 +255,8 @@ func TestClause_8_GuardianSeesAmountsAndTakesBack(t *testing.T) {
 	if !bytes.Contains(report, []byte(`"sent": 1`)) || !bytes.Contains(report, []byte("What has happened.")) || !bytes.Contains(report, []byte("scruple/notice/1")) {
 		t.Errorf("the report lacks amounts or the breach:\n%s", report)
 	}
-	for _, content := range []string{"1337", "1437", "total"} {
-		if bytes.Contains(report, []byte(content)) {
-			t.Error("the report holds content")
-		}
+	if regexp.MustCompile(`\b(1337|1437|total)\b`).Match(report) { // as words: a digest may hold the digits by chance
+		t.Error("the report holds content")
 	}
 	order := c.must("guardian", "withdraw-order", "messenger/"+tuple, "--clear", "--from", file, "--key", filepath.Join(c.guardian, "key"))
 	other := newChild(t, receivertest.Options{})

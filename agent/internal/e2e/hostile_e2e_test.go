@@ -41,7 +41,7 @@ func (h *house) unwell(tuple string, why control.Reason, word string) {
 	if !strings.Contains(en, word) || !strings.ContainsFunc(zh, func(r rune) bool { return unicode.Is(unicode.Han, r) }) {
 		h.t.Error("status does not say it")
 	}
-	for _, text := range []string{h.dir, "127.0.0.1", "ada", "39.9"} {
+	for _, text := range []string{h.dir, "127.0.0.1", "/ada", "39.9"} {
 		if strings.Contains(en+zh, text) {
 			h.t.Errorf("status tells %q", text)
 		}

@@ -73,7 +73,7 @@ func radicaleRig(t *testing.T) {
 		if len(bodies) != 1 {
 			t.Fatalf("%d batches left", len(bodies))
 		}
-		for _, word := range []string{"Someone", "person", "example", "+44", "447700", "http", "/ada/"} {
+		for _, word := range []string{"Someone", "person", "example", "447700", "http://", "/ada/people"} { // too long to be in base64 by chance
 			if strings.Contains(bodies[0], word) {
 				t.Errorf("%q stands in what left", word)
 			}
